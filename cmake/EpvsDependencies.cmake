@@ -1,0 +1,88 @@
+# Third-party libraries, found once. The summary is computed from the variables that the build uses.
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(Boost REQUIRED)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(ZLIB REQUIRED)
+find_package(PNG REQUIRED)
+find_path(EPVS_TOMLPP_DIR toml++/toml.h REQUIRED)
+find_path(EPVS_CLI11_DIR CLI/CLI.hpp REQUIRED)
+
+# HDF5: the serial C library, wherever Debian or upstream put it.
+set(HDF5_PREFER_PARALLEL OFF)
+find_package(HDF5 REQUIRED COMPONENTS C)
+add_library(epvs_hdf5 INTERFACE)
+target_include_directories(epvs_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
+target_link_libraries(epvs_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
+
+# nifti_clib: Debian ships libniftiio (NIfTI-2 API) with headers below nifti/.
+find_path(EPVS_NIFTI_DIR nifti2_io.h PATH_SUFFIXES nifti REQUIRED)
+find_library(EPVS_NIFTI2_LIB nifti2 REQUIRED)
+find_library(EPVS_ZNZ_LIB znz REQUIRED)
+add_library(epvs_niftilib INTERFACE)
+target_include_directories(epvs_niftilib SYSTEM INTERFACE "${EPVS_NIFTI_DIR}")
+target_compile_definitions(epvs_niftilib INTERFACE HAVE_ZLIB)
+target_link_libraries(epvs_niftilib INTERFACE "${EPVS_NIFTI2_LIB}" "${EPVS_ZNZ_LIB}" ZLIB::ZLIB m)
+
+find_path(EPVS_NLOPT_DIR nlopt.h)
+find_library(EPVS_NLOPT_LIB nlopt)
+
+# EPVS_HAS_ITK, EPVS_HAS_TORCH: decided once, used everywhere.
+set(EPVS_HAS_ITK OFF)
+if(NOT EPVS_WITH_ITK STREQUAL "OFF")
+  # Debian's GDCM configuration talks at length about command-line tools that nobody needs.
+  set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
+  find_package(ITK 5.2 QUIET CONFIG COMPONENTS
+               ITKCommon ITKTransform ITKTransformFactory ITKIOTransformBase ITKIOTransformInsightLegacy
+               ITKIOTransformMatlab ITKMetricsv4 ITKOptimizersv4 ITKRegistrationMethodsv4
+               ITKImageGrid ITKImageFunction ITKSmoothing ITKImageIntensity ITKThresholding
+               ITKIOGDCM ITKIOImageBase ITKBiasCorrection ITKDisplacementField ITKSpatialObjects)
+  unset(CMAKE_MESSAGE_LOG_LEVEL)
+  set(EPVS_HAS_ITK ${ITK_FOUND})
+  if(EPVS_WITH_ITK STREQUAL "ON" AND NOT ITK_FOUND)
+    message(FATAL_ERROR "EPVS_WITH_ITK=ON, but ITK 5.2 was not found: install libinsighttoolkit5-dev "
+                        "(and libgdcm-dev) or configure with -DEPVS_WITH_ITK=OFF")
+  endif()
+endif()
+if(EPVS_HAS_ITK)
+  add_library(epvs_itk INTERFACE)
+  target_include_directories(epvs_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
+  target_link_directories(epvs_itk INTERFACE ${ITK_LIBRARY_DIRS})
+  target_link_libraries(epvs_itk INTERFACE ${ITK_LIBRARIES})
+endif()
+
+set(EPVS_HAS_TORCH OFF)
+if(NOT EPVS_WITH_TORCH STREQUAL "OFF")
+  set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
+  find_package(Torch QUIET)
+  unset(CMAKE_MESSAGE_LOG_LEVEL)
+  set(EPVS_HAS_TORCH ${Torch_FOUND})
+  if(EPVS_WITH_TORCH STREQUAL "ON" AND NOT Torch_FOUND)
+    message(FATAL_ERROR "EPVS_WITH_TORCH=ON, but LibTorch was not found: install libtorch-dev or give "
+                        "-DCMAKE_PREFIX_PATH=<libtorch>")
+  endif()
+endif()
+if(EPVS_HAS_TORCH)
+  get_target_property(torch_includes torch INTERFACE_INCLUDE_DIRECTORIES)
+  add_library(epvs_torch INTERFACE)
+  target_link_libraries(epvs_torch INTERFACE "${TORCH_LIBRARIES}")
+  target_include_directories(epvs_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  separate_arguments(torch_flags NATIVE_COMMAND "${TORCH_CXX_FLAGS}")
+  target_compile_options(epvs_torch INTERFACE ${torch_flags})
+endif()
+
+if(EPVS_BUILD_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+
+function(epvs_print_summary)
+  message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
+  message(STATUS "  ITK (data/image, prepare):     ${EPVS_HAS_ITK} ${ITK_VERSION}")
+  message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}")
+  message(STATUS "  tests: ${EPVS_BUILD_TESTS}, benchmarks: ${EPVS_BUILD_BENCH}, "
+                 "warnings are errors: ${EPVS_WERROR}, sanitizers: ${EPVS_SANITIZE}")
+endfunction()

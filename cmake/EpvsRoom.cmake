@@ -1,0 +1,58 @@
+# Targets of the rooms. A library epvs_<name> has the alias epvs::<name>; a command is one source with
+# a main, built as bin/epvs-<name>.
+find_program(EPVS_CCACHE ccache)
+if(EPVS_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${EPVS_CCACHE}")
+endif()
+
+execute_process(COMMAND git -C "${CMAKE_SOURCE_DIR}" describe --always --dirty --abbrev=10
+                OUTPUT_VARIABLE EPVS_GIT_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT EPVS_GIT_COMMIT)
+  set(EPVS_GIT_COMMIT "unknown")
+endif()
+
+add_library(epvs_options INTERFACE)
+target_include_directories(epvs_options INTERFACE "${CMAKE_SOURCE_DIR}"
+                           "${CMAKE_BINARY_DIR}/generated")
+target_compile_options(epvs_options INTERFACE -Wall -Wextra -Wshadow -Wconversion)
+if(EPVS_WERROR)
+  target_compile_options(epvs_options INTERFACE -Werror)
+endif()
+if(EPVS_SANITIZE)
+  target_compile_options(epvs_options INTERFACE -fsanitize=address,undefined -fno-omit-frame-pointer)
+  target_link_options(epvs_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+# epvs_room_library(<name> SOURCES ... [LINKS ...] [PRIVATE_LINKS ...])
+function(epvs_room_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(epvs_${name} STATIC ${ARG_SOURCES})
+  add_library(epvs::${name} ALIAS epvs_${name})
+  target_link_libraries(epvs_${name} PUBLIC epvs_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+endfunction()
+
+# epvs_command(<name> SOURCE <file> LINKS ...): the executable epvs-<name>
+function(epvs_command name)
+  cmake_parse_arguments(ARG "" "SOURCE" "LINKS" ${ARGN})
+  add_executable(epvs-${name} ${ARG_SOURCE})
+  target_link_libraries(epvs-${name} PRIVATE ${ARG_LINKS})
+  install(TARGETS epvs-${name} DESTINATION libexec/epvs)
+endfunction()
+
+# epvs_test(<name> SOURCES ... LINKS ... [LABELS ...] [TIMEOUT s]): one GoogleTest executable, one
+# ctest entry per test case.
+function(epvs_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} epvs_test_support GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  set(properties TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_LABELS)
+    list(APPEND properties LABELS "${ARG_LABELS}")
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                       PROPERTIES ${properties})
+endfunction()

@@ -1,0 +1,105 @@
+// The command shell: what every epvs command shares, so that a main is one line.
+//
+//   int main(int argc, char** argv) {
+//     epvs::eval::EvalCommand command;
+//     return epvs::core::run_command(command, argc, argv);
+//   }
+//
+// The shell parses options, prints --help as a manual page, answers an unknown option with the
+// nearest known one, turns errors into a message and the exit codes of core/error.h, and gives each
+// command the same meaning of --force, --dry-run, --threads, --seed, --device, --quiet.
+#pragma once
+
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/log.h"
+#include "core/parameters.h"
+#include "core/provenance.h"
+
+namespace epvs::core {
+
+struct Example {
+  std::string text;     ///< what it does, a sentence
+  std::string command;  ///< the command line
+};
+
+/// Everything --help says beside the options.
+struct Manual {
+  std::string name;      ///< "eval"; the command is `epvs eval`
+  std::string summary;   ///< one line, without a full stop
+  std::string synopsis;  ///< "--scores TABLE... --reference SCORER --out DIR [options]"
+  std::string description;  ///< paragraphs separated by \n
+  std::vector<Example> examples;
+  std::vector<std::string> citations;
+  bool writes_output = true;   ///< has --force and --dry-run
+  bool uses_threads = false;   ///< has --threads
+  bool uses_seed = false;      ///< has --seed
+  bool uses_device = false;    ///< has --device
+};
+
+/// Declares options. Values keep what they hold when the option is not given.
+class CommandLine {
+ public:
+  /// "--bootstrap": long name with dashes. Lists may be given as a,b or repeated.
+  template <class T>
+  Parameter& option(std::string name, T* value, std::string help) {
+    return add(std::move(name), Parameter::Target(value), std::move(help), false);
+  }
+  /// A positional argument, shown in upper case: "BIDS_DIR".
+  template <class T>
+  Parameter& positional(std::string name, T* value, std::string help) {
+    return add(std::move(name), Parameter::Target(value), std::move(help), true);
+  }
+  /// Every parameter of `table` as an option: "roi.sigma_voxels" becomes --sigma-voxels.
+  void options_of(ParameterTable& table);
+  /// Options declared from now on stand under this heading in --help.
+  void heading(std::string text);
+  /// After parsing: was the option or positional given?
+  bool given(const std::string& name) const;
+
+ private:
+  friend int run_command(class Command& command, int argc, const char* const* argv);
+  struct Entry {
+    Parameter* parameter;
+    std::string heading;
+    bool is_positional;
+    bool was_given = false;
+  };
+  Parameter& add(std::string name, Parameter::Target target, std::string help, bool is_positional);
+
+  std::deque<Parameter> owned_;
+  std::deque<Entry> entries_;
+  std::deque<std::string> names_;
+  std::string heading_ = "Options";
+};
+
+/// What a running command gets from the shell.
+struct Context {
+  Log& log;
+  Provenance& provenance;
+  const CommandLine& line;
+  bool force = false;
+  bool dry_run = false;
+  int threads = 1;          ///< --threads; 0 on the command line means all cores
+  std::uint64_t seed = 1;   ///< --seed
+  std::string device = "auto";  ///< --device: auto, cpu, cuda, cuda:n
+  bool quiet = false;
+};
+
+class Command {
+ public:
+  virtual ~Command() = default;
+  virtual Manual manual() const = 0;
+  virtual void declare(CommandLine& line) = 0;
+  /// Throws core::Error for every failure; returning means exit code 0.
+  virtual void run(Context& context) = 0;
+};
+
+/// Parses, runs and reports. Returns the exit code; never throws.
+int run_command(Command& command, int argc, const char* const* argv);
+
+}  // namespace epvs::core

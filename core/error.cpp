@@ -1,0 +1,32 @@
+#include "core/error.h"
+
+namespace epvs::core {
+
+Error::Error(ExitCode exit_code, const std::string& message, std::string hint)
+    : std::runtime_error(message), exit_code_(exit_code), hint_(std::move(hint)) {}
+
+Error Error::with_context(const std::string& context) const {
+  return Error(exit_code_, context + ": " + what(), hint_);
+}
+
+UsageError::UsageError(const std::string& message, std::string hint)
+    : Error(ExitCode::kUsage, message, std::move(hint)) {}
+
+InputError::InputError(const std::string& message, std::string hint)
+    : Error(ExitCode::kInput, message, std::move(hint)) {}
+
+RunError::RunError(const std::string& message, std::string hint)
+    : Error(ExitCode::kRuntime, message, std::move(hint)) {}
+
+PartialError::PartialError(const std::string& message, std::string hint)
+    : Error(ExitCode::kPartial, message, std::move(hint)) {}
+
+Interrupted::Interrupted(int signal_number, const std::string& message)
+    : Error(static_cast<ExitCode>(128 + signal_number), message) {}
+
+void internal_error(const char* file, int line, const char* condition) {
+  throw std::logic_error(fmt::format("internal error at {}:{}: {} does not hold", file, line,
+                                     condition));
+}
+
+}  // namespace epvs::core

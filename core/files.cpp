@@ -1,0 +1,127 @@
+#include "core/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace epvs::core {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string reason(int error_number) {
+  return std::strerror(error_number);
+}
+
+[[noreturn]] void throw_write_error(const fs::path& path, int error_number) {
+  throw RunError(fmt::format("cannot write {}: {}", path.string(), reason(error_number)),
+                 error_number == ENOSPC || error_number == EDQUOT
+                     ? "free some space on that disk or write elsewhere, then run again"
+                     : "check the folder's permissions");
+}
+
+void synchronise(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw_write_error(path, errno);
+  const int result = ::fsync(descriptor);
+  const int error_number = errno;
+  ::close(descriptor);
+  if (result != 0 && error_number != EINVAL) throw_write_error(path, error_number);
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  static std::atomic<unsigned> counter{0};
+  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw_write_error(folder, error.value());
+  temporary_ = folder / fmt::format(".tmp-{}-{}-{}", ::getpid(), counter.fetch_add(1),
+                                    path_.filename().string());
+}
+
+AtomicFile::~AtomicFile() {
+  if (committed_) return;
+  std::error_code ignored;
+  fs::remove(temporary_, ignored);
+}
+
+void AtomicFile::commit() {
+  synchronise(temporary_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_write_error(path_, errno);
+  committed_ = true;
+}
+
+void write_text(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  const int descriptor =
+      ::open(file.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor < 0) throw_write_error(path, errno);
+  std::size_t written = 0;
+  while (written < text.size()) {
+    const ssize_t count = ::write(descriptor, text.data() + written, text.size() - written);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      const int error_number = errno;
+      ::close(descriptor);
+      throw_write_error(path, error_number);
+    }
+    written += static_cast<std::size_t>(count);
+  }
+  if (::close(descriptor) != 0) throw_write_error(path, errno);
+  file.commit();
+}
+
+std::string read_text(const fs::path& path) {
+  require_exists(path, "file");
+  if (fs::is_directory(path)) {
+    throw InputError(fmt::format("{} is a folder, a file was expected", path.string()));
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream text;
+  text << stream.rdbuf();
+  if (!stream && !stream.eof()) {
+    throw InputError(fmt::format("cannot read {}: {}", path.string(), reason(errno)));
+  }
+  return std::move(text).str();
+}
+
+void refuse_existing(const fs::path& path, bool force) {
+  if (!force && fs::exists(path)) {
+    throw UsageError(fmt::format("{} exists already", path.string()),
+                     "choose another name or give --force to overwrite it");
+  }
+}
+
+void require_exists(const fs::path& path, std::string_view what) {
+  if (fs::exists(path)) return;
+  fs::path parent = fs::absolute(path).parent_path();
+  while (!parent.empty() && !fs::exists(parent)) parent = parent.parent_path();
+  throw InputError(fmt::format("{} {} does not exist", what, path.string()),
+                   fmt::format("the nearest folder that exists is {}", parent.string()));
+}
+
+void require_free_space(const fs::path& path, std::uintmax_t bytes) {
+  fs::path folder = fs::absolute(path).parent_path();
+  while (!folder.empty() && !fs::exists(folder)) folder = folder.parent_path();
+  std::error_code error;
+  const fs::space_info space = fs::space(folder, error);
+  if (!error && space.available < bytes) {
+    throw RunError(fmt::format("{} needs {:.1f} MiB, but only {:.1f} MiB are free", path.string(),
+                               static_cast<double>(bytes) / 1048576.0,
+                               static_cast<double>(space.available) / 1048576.0),
+                   "free some space or write elsewhere");
+  }
+}
+
+}  // namespace epvs::core

@@ -1,0 +1,16 @@
+// JSON documents in files (nlohmann-json, key order kept).
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace epvs::core {
+
+using Json = nlohmann::ordered_json;
+
+/// Throws InputError with line and column when the text is not JSON.
+Json read_json(const std::filesystem::path& path);
+/// Atomic, indented by two spaces, ends with a newline.
+void write_json(const std::filesystem::path& path, const Json& document);
+
+}  // namespace epvs::core

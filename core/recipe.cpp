@@ -1,0 +1,110 @@
+// TOML in and out for ParameterTable: the only file that includes toml++.
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <map>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/parameters.h"
+#include "core/text.h"
+
+namespace epvs::core {
+
+namespace {
+
+std::string scalar_text(const toml::node& node, const std::string& where) {
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return std::to_string(number->get());
+  if (const auto* number = node.as_floating_point()) return format_number(number->get());
+  if (const auto* flag = node.as_boolean()) return flag->get() ? "true" : "false";
+  throw UsageError(fmt::format("{}: text, a number, true/false or a list was expected", where));
+}
+
+void read_table(const toml::table& table, const std::string& prefix, const std::string& source,
+                ParameterTable& parameters) {
+  for (const auto& [key, node] : table) {
+    const std::string name =
+        prefix.empty() ? std::string(key.str()) : prefix + "." + std::string(key.str());
+    const std::string where = fmt::format("{} line {}", source, node.source().begin.line);
+    if (const auto* inner = node.as_table()) {
+      read_table(*inner, name, source, parameters);
+      continue;
+    }
+    std::vector<std::string> values;
+    if (const auto* list = node.as_array()) {
+      for (const toml::node& entry : *list) values.push_back(scalar_text(entry, where));
+    } else {
+      values.push_back(scalar_text(node, where));
+    }
+    try {
+      parameters.find(name).set(values);
+    } catch (const Error& error) {
+      throw error.with_context(where);
+    }
+  }
+}
+
+std::string toml_text(const Json& value) {
+  if (value.is_string()) return Json(value).dump();
+  if (value.is_number_float()) {
+    const std::string text = format_number(value.get<double>());
+    return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+  }
+  if (value.is_array()) {
+    std::vector<std::string> parts;
+    for (const Json& entry : value) parts.push_back(toml_text(entry));
+    return "[" + join(parts, ", ") + "]";
+  }
+  return value.dump();
+}
+
+}  // namespace
+
+void ParameterTable::read_recipe_text(const std::string& text, const std::string& source_name,
+                                      const std::vector<std::string>& ignored_tables) {
+  toml::table document;
+  try {
+    document = toml::parse(text, source_name);
+  } catch (const toml::parse_error& error) {
+    throw UsageError(fmt::format("{} line {}: {}", source_name, error.source().begin.line,
+                                 std::string(error.description())));
+  }
+  if (const auto version = document["recipe_version"].value<std::int64_t>()) {
+    if (*version > kRecipeVersion) {
+      throw UsageError(fmt::format("{}: recipe_version = {}, but this epvs reads up to {}",
+                                   source_name, *version, kRecipeVersion),
+                       "use the epvs that wrote the recipe, or a newer one");
+    }
+  }
+  document.erase("recipe_version");
+  for (const std::string& name : ignored_tables) document.erase(name);
+  read_table(document, "", source_name, *this);
+}
+
+void ParameterTable::read_recipe(const std::filesystem::path& path,
+                                 const std::vector<std::string>& ignored_tables) {
+  read_recipe_text(read_text(path), path.string(), ignored_tables);
+}
+
+std::string ParameterTable::to_recipe() const {
+  std::vector<std::string> tables;
+  std::map<std::string, std::string> bodies;
+  for (const Parameter& parameter : parameters_) {
+    const std::size_t dot = parameter.name().rfind('.');
+    const std::string table = dot == std::string::npos ? "" : parameter.name().substr(0, dot);
+    const std::string key =
+        dot == std::string::npos ? parameter.name() : parameter.name().substr(dot + 1);
+    if (bodies.count(table) == 0) tables.push_back(table);
+    bodies[table] += fmt::format("{} = {}\n", key, toml_text(parameter.value()));
+  }
+  std::string text = fmt::format("recipe_version = {}\n", kRecipeVersion);
+  if (bodies.count("") != 0) text += bodies[""];
+  for (const std::string& table : tables) {
+    if (!table.empty()) text += fmt::format("\n[{}]\n{}", table, bodies[table]);
+  }
+  return text;
+}
+
+}  // namespace epvs::core

@@ -1,0 +1,47 @@
+// Tables of scores: one row per participant (and session, region, fold, repeat), one column per
+// scorer, a rater or a method. Visual scores and predictions have the same form.
+#pragma once
+
+#include <compare>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/table.h"
+
+namespace epvs::core {
+
+/// Columns of a scores table that are keys; every other column is a scorer.
+inline const std::vector<std::string> kKeyColumns = {"participant_id", "session_id", "region",
+                                                     "fold", "repeat"};
+
+/// Names one score. Empty text means that the table has no such column (or `n/a` in it).
+struct ScoreKey {
+  std::string participant_id;
+  std::string session_id;
+  std::string region;
+  std::string fold;
+  std::string repeat;
+  auto operator<=>(const ScoreKey&) const = default;
+  /// "sub-01 ses-2 bg", for messages.
+  std::string text() const;
+};
+
+struct ScoresTable {
+  std::string source;
+  std::vector<std::string> scorers;
+  std::vector<ScoreKey> keys;
+  /// values[row][scorer]; NaN where the table says n/a.
+  std::vector<std::vector<double>> values;
+  bool has_session = false;
+  bool has_region = false;
+
+  /// Reads all scorers, or only those named. Throws InputError for a missing participant_id column,
+  /// an unknown scorer, a key that appears twice (both lines named), text where a score should be.
+  static ScoresTable read(const std::filesystem::path& path,
+                          const std::vector<std::string>& only = {});
+  static ScoresTable from_table(const Table& table, const std::vector<std::string>& only = {});
+  std::size_t scorer_index(const std::string& scorer) const;
+};
+
+}  // namespace epvs::core

@@ -1,0 +1,208 @@
+#include "core/table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/text.h"
+
+namespace epvs::core {
+
+namespace {
+
+std::vector<std::string> split_csv(const std::string& line, const std::string& where) {
+  std::vector<std::string> cells(1);
+  bool quoted = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
+      cells.back() += c;
+      ++i;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      cells.emplace_back();
+    } else {
+      cells.back() += c;
+    }
+  }
+  if (quoted) throw InputError(fmt::format("{}: a quotation mark is not closed", where));
+  return cells;
+}
+
+void check_header(const std::vector<std::string>& columns, const std::string& source) {
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].empty()) {
+      throw InputError(fmt::format("{}: column {} has no name", source, i + 1));
+    }
+    if (std::find(columns.begin(), columns.begin() + static_cast<std::ptrdiff_t>(i), columns[i]) !=
+        columns.begin() + static_cast<std::ptrdiff_t>(i)) {
+      throw InputError(fmt::format("{}: column '{}' appears twice", source, columns[i]));
+    }
+  }
+}
+
+}  // namespace
+
+Table::Table(std::vector<std::string> columns) : columns_(std::move(columns)) {
+  check_header(columns_, source_);
+}
+
+Table Table::read(const std::filesystem::path& path) {
+  return parse(read_text(path), path.string(), lower(path.extension().string()) == ".csv" ? ',' : '\t');
+}
+
+Table Table::parse(const std::string& text, const std::string& source, char separator) {
+  Table table;
+  table.source_ = source;
+  std::string_view rest = text;
+  if (rest.substr(0, 3) == "\xEF\xBB\xBF") rest.remove_prefix(3);
+  if (rest.substr(0, 2) == "\xFF\xFE" || rest.substr(0, 2) == "\xFE\xFF") {
+    throw InputError(fmt::format("{} is UTF-16 text, UTF-8 was expected", source),
+                     "save the table again as UTF-8");
+  }
+  std::size_t line_number = 0;
+  while (!rest.empty()) {
+    ++line_number;
+    const std::size_t end = rest.find('\n');
+    std::string line(rest.substr(0, end));
+    rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty() && rest.empty()) break;
+    const std::string where = fmt::format("{} line {}", source, line_number);
+    std::vector<std::string> cells =
+        separator == ',' ? split_csv(line, where) : split(line, separator);
+    for (std::string& cell : cells) cell = std::string(trim(cell));
+    if (table.columns_.empty()) {
+      if (separator == '\t' && cells.size() == 1 &&
+          line.find_first_of(",;") != std::string::npos) {
+        throw InputError(
+            fmt::format("{} looks separated by '{}', but a tab-separated table was expected", source,
+                        line[line.find_first_of(",;")]),
+            "convert it to tabs, or name a comma-separated file .csv");
+      }
+      check_header(cells, source);
+      table.columns_ = std::move(cells);
+      continue;
+    }
+    if (cells.size() != table.columns_.size()) {
+      throw InputError(fmt::format("{}: {} cells, but the header has {} columns", where,
+                                   cells.size(), table.columns_.size()));
+    }
+    for (std::string& cell : cells) table.cells_.push_back(cell.empty() ? kMissing : std::move(cell));
+    table.line_.push_back(line_number);
+  }
+  if (table.columns_.empty()) throw InputError(fmt::format("{} is empty", source));
+  return table;
+}
+
+bool Table::has(const std::string& column) const {
+  return std::find(columns_.begin(), columns_.end(), column) != columns_.end();
+}
+
+std::size_t Table::index(const std::string& column) const {
+  const auto found = std::find(columns_.begin(), columns_.end(), column);
+  if (found == columns_.end()) {
+    throw InputError(fmt::format("{} has no column '{}'{}", source_, column,
+                                 did_you_mean(column, columns_)));
+  }
+  return static_cast<std::size_t>(found - columns_.begin());
+}
+
+const std::string& Table::cell(std::size_t row, std::size_t column) const {
+  return cells_.at(row * columns_.size() + column);
+}
+
+const std::string& Table::cell(std::size_t row, const std::string& column) const {
+  return cell(row, index(column));
+}
+
+bool Table::missing(std::size_t row, std::size_t column) const {
+  return cell(row, column) == kMissing;
+}
+
+double Table::number(std::size_t row, std::size_t column) const {
+  const std::string& text = cell(row, column);
+  if (text == kMissing) return std::numeric_limits<double>::quiet_NaN();
+  const auto value = parse_number(text);
+  if (value && std::isfinite(*value)) return *value;
+  const bool decimal_comma = std::count(text.begin(), text.end(), ',') == 1;
+  throw InputError(fmt::format("{}: column '{}' holds '{}', a finite number or n/a was expected",
+                               where(row), columns_[column], text),
+                   decimal_comma ? "write decimals with a point, not a comma" : "");
+}
+
+double Table::number(std::size_t row, const std::string& column) const {
+  return number(row, index(column));
+}
+
+long long Table::integer(std::size_t row, const std::string& column) const {
+  const std::string& text = cell(row, column);
+  const auto value = parse_integer(text);
+  if (value) return *value;
+  throw InputError(fmt::format("{}: column '{}' holds '{}', a whole number was expected", where(row),
+                               column, text));
+}
+
+std::string Table::where(std::size_t row) const {
+  return fmt::format("{} line {}", source_, line_.at(row));
+}
+
+void Table::add_row(std::vector<std::string> cells) {
+  EPVS_ASSERT(cells.size() == columns_.size());
+  for (std::string& cell : cells) {
+    if (cell.find_first_of("\t\n\r") != std::string::npos) {
+      throw InputError(fmt::format("'{}' holds a tab or line break and cannot be a cell", cell));
+    }
+    cells_.push_back(cell.empty() ? kMissing : std::move(cell));
+  }
+  line_.push_back(line_.size() + 2);
+}
+
+std::string Table::to_text() const {
+  std::string text = join(columns_, "\t") + "\n";
+  for (std::size_t row = 0; row < rows(); ++row) {
+    for (std::size_t column = 0; column < columns_.size(); ++column) {
+      text += cell(row, column);
+      text += column + 1 == columns_.size() ? '\n' : '\t';
+    }
+  }
+  return text;
+}
+
+void Table::write(const std::filesystem::path& path) const {
+  write_text(path, to_text());
+}
+
+std::string Table::to_aligned(int digits) const {
+  std::vector<std::vector<std::string>> shown(rows() + 1);
+  shown[0] = columns_;
+  for (std::size_t row = 0; row < rows(); ++row) {
+    for (std::size_t column = 0; column < columns_.size(); ++column) {
+      const std::string& text = cell(row, column);
+      const auto value = parse_number(text);
+      const bool fraction = value && std::isfinite(*value) && !parse_integer(text);
+      shown[row + 1].push_back(fraction ? fmt::format("{:.{}g}", *value, digits) : text);
+    }
+  }
+  std::string result;
+  std::vector<std::size_t> widths(columns_.size(), 0);
+  for (const auto& line : shown) {
+    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
+  }
+  for (const auto& line : shown) {
+    std::string padded;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      padded += line[i] + std::string(widths[i] - line[i].size() + 2, ' ');
+    }
+    while (!padded.empty() && padded.back() == ' ') padded.pop_back();
+    result += padded + "\n";
+  }
+  return result;
+}
+
+}  // namespace epvs::core

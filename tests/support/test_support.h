@@ -1,0 +1,76 @@
+// What tests of every room share: a temporary folder per test, commands with captured output, the
+// golden files of the tree, the real scans beside the checkout.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace epvs::tests {
+
+/// A new empty folder that is removed with everything in it by the destructor.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct CommandResult {
+  int exit_code = -1;  ///< 128 + signal when killed
+  std::string out;
+  std::string err;
+};
+
+/// Runs the built `epvs` with these arguments (no shell) and waits.
+CommandResult run_epvs(const std::vector<std::string>& arguments,
+                       const std::filesystem::path& working_folder = ".");
+
+/// tests/golden/<name> of the source tree.
+std::filesystem::path golden(const std::string& name);
+
+/// The root of the source tree.
+std::filesystem::path source_folder();
+
+/// <EPVS_TEST_DATA>/<name> (default: ../shared/data beside the checkout) or nothing.
+std::optional<std::filesystem::path> test_data(const std::string& name);
+
+/// Runs `action`, expects an exception of type E whose message (and hint) contains every text.
+template <class E, class Action>
+void expect_error(Action&& action, const std::vector<std::string>& texts) {
+  try {
+    action();
+  } catch (const E& error) {
+    std::string message = error.what();
+    if constexpr (requires { error.hint(); }) message += "\n" + error.hint();
+    for (const std::string& text : texts) {
+      EXPECT_NE(message.find(text), std::string::npos)
+          << "the message lacks '" << text << "':\n" << message;
+    }
+    return;
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << "another type of error: " << error.what();
+    return;
+  }
+  ADD_FAILURE() << "no error was thrown";
+}
+
+}  // namespace epvs::tests
+
+/// Skips the test, saying so, when the real scans are not there.
+#define EPVS_REQUIRE_TEST_DATA(variable, name)                                                 \
+  const auto variable##_found = ::epvs::tests::test_data(name);                                \
+  if (!variable##_found) {                                                                     \
+    GTEST_SKIP() << "real data '" << (name) << "' not found; set EPVS_TEST_DATA to its folder"; \
+  }                                                                                            \
+  const std::filesystem::path variable = *variable##_found
