@@ -1,0 +1,35 @@
+// The networks as Torch modules.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+
+#include "models/network_options.h"
+
+namespace epvs::models {
+
+/// A network that maps volumes to scores.
+class Network : public torch::nn::Module {
+ public:
+  explicit Network(NetworkOptions options) : options_(std::move(options)) {}
+
+  const NetworkOptions& options() const { return options_; }
+  /// x: (N, 1, Z, Y, X) -> scores (N).
+  virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+  virtual bool has_attention() const { return false; }
+  /// x: (N, 1, Z, Y, X) -> attention maps (N, 1, Z, Y, X): M = sum_k w_k f_k of the last
+  /// convolution, the bias left out (P2 section 3.2), so that with average pooling
+  /// pool_scale * mean(M) + bias = score. Throws UsageError for a network without attention.
+  virtual torch::Tensor attention(const torch::Tensor& x);
+  /// The bias of the output unit.
+  virtual double output_bias() const = 0;
+
+ private:
+  NetworkOptions options_;
+};
+
+/// Builds and initialises a network; `seed` decides the weights, independent of Torch's global state.
+std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed);
+
+}  // namespace epvs::models
