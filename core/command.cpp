@@ -59,7 +59,8 @@ struct SharedOptions {
       line.option("--seed", &seed, "seed of every random number; equal seeds give equal results");
     }
     if (manual.uses_device) {
-      line.option("--device", &device, "auto, cpu, cuda or cuda:N; auto takes the first GPU if any");
+      line.option("--device", &device,
+                  "auto, cpu, cuda or cuda:N; auto takes the first GPU if any");
     }
     line.option("--quiet", &quiet, "only warnings and errors on stderr");
     line.option("--verbose", &verbose, "details on stderr as well");
@@ -153,7 +154,8 @@ int run_guarded(Command& command, const Manual& manual, Context& context) {
     context.log.error("epvs {}: {}", manual.name, error.what());
   } catch (const std::exception& error) {
     context.log.error("epvs {}: {}", manual.name, error.what());
-    context.log.error("this is a bug in epvs or in a library it uses; please report the command line");
+    context.log.error(
+        "this is a bug in epvs or in a library it uses; please report the command line");
   }
   return static_cast<int>(ExitCode::kRuntime);
 }
@@ -208,11 +210,11 @@ int run_command(Command& command, int argc, const char* const* argv) {
         if (help || version) break;
         const std::string option_name = extra.substr(0, extra.find('='));
         if (extra.rfind("--", 0) == 0) {
-          throw UsageError(fmt::format("unknown option {}{}", option_name,
-                                       nearest(option_name, known)
-                                           ? did_you_mean(option_name, known)
-                                           : std::string()),
-                           fmt::format("epvs {} --help lists the options", manual.name));
+          throw UsageError(
+              fmt::format(
+                  "unknown option {}{}", option_name,
+                  nearest(option_name, known) ? did_you_mean(option_name, known) : std::string()),
+              fmt::format("epvs {} --help lists the options", manual.name));
         }
         throw UsageError(fmt::format("unexpected argument '{}'", extra),
                          fmt::format("usage: epvs {} {}", manual.name, manual.synopsis));
@@ -250,8 +252,9 @@ int run_command(Command& command, int argc, const char* const* argv) {
       entry.was_given = options[i]->count() > 0;
       if (!entry.was_given) {
         if (entry.parameter->is_required()) {
-          throw UsageError(fmt::format("{} is missing: {}", line.names_[i], entry.parameter->help()),
-                           fmt::format("usage: epvs {} {}", manual.name, manual.synopsis));
+          throw UsageError(
+              fmt::format("{} is missing: {}", line.names_[i], entry.parameter->help()),
+              fmt::format("usage: epvs {} {}", manual.name, manual.synopsis));
         }
         continue;
       }
@@ -281,11 +284,9 @@ int run_command(Command& command, int argc, const char* const* argv) {
                        : (shared.verbose ? LogLevel::kDebug : LogLevel::kInfo));
   Provenance provenance(manual.name, std::vector<std::string>(argv + 1, argv + argc));
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  Context context{log,           provenance,
-                  line,          shared.force,
-                  shared.dry_run, shared.threads == 0 ? cores : shared.threads,
-                  shared.seed,   shared.device,
-                  shared.quiet};
+  Context context{log,          provenance,     line,
+                  shared.force, shared.dry_run, shared.threads == 0 ? cores : shared.threads,
+                  shared.seed,  shared.device,  shared.quiet};
   return run_guarded(command, manual, context);
 }
 

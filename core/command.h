@@ -29,16 +29,16 @@ struct Example {
 
 /// Everything --help says beside the options.
 struct Manual {
-  std::string name;      ///< "eval"; the command is `epvs eval`
-  std::string summary;   ///< one line, without a full stop
-  std::string synopsis;  ///< "--scores TABLE... --reference SCORER --out DIR [options]"
+  std::string name;         ///< "eval"; the command is `epvs eval`
+  std::string summary;      ///< one line, without a full stop
+  std::string synopsis;     ///< "--scores TABLE... --reference SCORER --out DIR [options]"
   std::string description;  ///< paragraphs separated by \n
   std::vector<Example> examples;
   std::vector<std::string> citations;
-  bool writes_output = true;   ///< has --force and --dry-run
-  bool uses_threads = false;   ///< has --threads
-  bool uses_seed = false;      ///< has --seed
-  bool uses_device = false;    ///< has --device
+  bool writes_output = true;  ///< has --force and --dry-run
+  bool uses_threads = false;  ///< has --threads
+  bool uses_seed = false;     ///< has --seed
+  bool uses_device = false;   ///< has --device
 };
 
 /// Declares options. Values keep what they hold when the option is not given.
@@ -84,8 +84,8 @@ struct Context {
   const CommandLine& line;
   bool force = false;
   bool dry_run = false;
-  int threads = 1;          ///< --threads; 0 on the command line means all cores
-  std::uint64_t seed = 1;   ///< --seed
+  int threads = 1;              ///< --threads; 0 on the command line means all cores
+  std::uint64_t seed = 1;       ///< --seed
   std::string device = "auto";  ///< --device: auto, cpu, cuda, cuda:n
   bool quiet = false;
 };

@@ -14,10 +14,10 @@ namespace epvs::core {
 /// Exit codes of every command.
 enum class ExitCode : int {
   kDone = 0,
-  kRuntime = 1,    ///< something failed while running: disk full, device lost, training diverged
-  kUsage = 2,      ///< wrong command line or recipe
-  kInput = 3,      ///< invalid input data
-  kPartial = 4,    ///< done, but some participants failed
+  kRuntime = 1,  ///< something failed while running: disk full, device lost, training diverged
+  kUsage = 2,    ///< wrong command line or recipe
+  kInput = 3,    ///< invalid input data
+  kPartial = 4,  ///< done, but some participants failed
   kInterrupt = 130,
   kTerminate = 143,
 };
@@ -29,8 +29,8 @@ class Error : public std::runtime_error {
   ExitCode exit_code() const { return exit_code_; }
   /// What the user can do about it; may be empty.
   const std::string& hint() const { return hint_; }
-  /// The same error with "context: " before its message.
-  Error with_context(const std::string& context) const;
+  /// Throws the same error, of the same type, with "context: " before its message.
+  [[noreturn]] void rethrow_in(const std::string& context) const;
 
  private:
   ExitCode exit_code_;
@@ -73,9 +73,9 @@ class Interrupted : public Error {
 }  // namespace epvs::core
 
 /// Checks an invariant of our own code; a failure is a bug in epvs.
-#define EPVS_ASSERT(condition)                                        \
-  do {                                                                \
-    if (!(condition)) {                                               \
-      ::epvs::core::internal_error(__FILE__, __LINE__, #condition);   \
-    }                                                                 \
+#define EPVS_ASSERT(condition)                                      \
+  do {                                                              \
+    if (!(condition)) {                                             \
+      ::epvs::core::internal_error(__FILE__, __LINE__, #condition); \
+    }                                                               \
   } while (false)

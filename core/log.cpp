@@ -54,10 +54,18 @@ void Log::write(LogLevel level, const std::string& line) {
   const std::lock_guard lock(state_->mutex);
   state_->clear_bar();
   switch (level) {
-    case LogLevel::kDebug: state_->logger.debug(line); break;
-    case LogLevel::kInfo: state_->logger.info(line); break;
-    case LogLevel::kWarning: state_->logger.warn("warning: " + line); break;
-    case LogLevel::kError: state_->logger.error("error: " + line); break;
+    case LogLevel::kDebug:
+      state_->logger.debug(line);
+      break;
+    case LogLevel::kInfo:
+      state_->logger.info(line);
+      break;
+    case LogLevel::kWarning:
+      state_->logger.warn("warning: " + line);
+      break;
+    case LogLevel::kError:
+      state_->logger.error("error: " + line);
+      break;
   }
 }
 
@@ -73,9 +81,7 @@ struct Progress::State {
   Clock::time_point start = Clock::now();
   Clock::time_point last_shown = start - std::chrono::hours(1);
 
-  double elapsed() const {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
+  double elapsed() const { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
   std::string figures(const std::string& detail) const {
     const std::size_t counted = done - skipped;
@@ -86,8 +92,7 @@ struct Progress::State {
       text += rate >= 1 ? fmt::format(", {:.1f}/s", rate)
                         : fmt::format(", {} each", format_duration(1 / rate));
       if (done < total) {
-        text += fmt::format(", {} left",
-                            format_duration(static_cast<double>(total - done) / rate));
+        text += fmt::format(", {} left", format_duration(static_cast<double>(total - done) / rate));
       } else {
         text += fmt::format(", took {}", format_duration(seconds));
       }
@@ -106,9 +111,8 @@ struct Progress::State {
       const std::lock_guard lock(log.state_->mutex);
       if (log.state_->threshold > LogLevel::kInfo) return;
       log.state_->clear_bar();
-      const std::string line =
-          fmt::format("{} [{}{}] {}", task, std::string(filled, '#'),
-                      std::string(kWidth - filled, '.'), figures(detail));
+      const std::string line = fmt::format("{} [{}{}] {}", task, std::string(filled, '#'),
+                                           std::string(kWidth - filled, '.'), figures(detail));
       fmt::print(stderr, "{}{}", line, last ? "\n" : "");
       std::fflush(stderr);
       log.state_->bar_shown = !last;

@@ -262,7 +262,7 @@ void ParameterTable::from_json(const Json& document, const std::string& source_n
       try {
         find(name).set(texts);
       } catch (const Error& error) {
-        throw error.with_context(source_name);
+        error.rethrow_in(source_name);
       }
     }
   };

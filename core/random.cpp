@@ -75,8 +75,8 @@ std::vector<std::size_t> Random::permutation(std::size_t n) {
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
   for (std::size_t i = n; i > 1; --i) {
-    std::swap(order[i - 1], order[static_cast<std::size_t>(
-                                integer(0, static_cast<std::int64_t>(i) - 1))]);
+    std::swap(order[i - 1],
+              order[static_cast<std::size_t>(integer(0, static_cast<std::int64_t>(i) - 1))]);
   }
   return order;
 }

@@ -16,12 +16,12 @@ namespace epvs::core {
 /// mix_seed(7, {"epoch", 3, "sub-01"}) is a fixed number.
 class SeedPart {
  public:
-  SeedPart(std::string_view text);  // NOLINT(google-explicit-constructor)
-  SeedPart(const char* text);       // NOLINT(google-explicit-constructor)
+  SeedPart(std::string_view text);    // NOLINT(google-explicit-constructor)
+  SeedPart(const char* text);         // NOLINT(google-explicit-constructor)
   SeedPart(const std::string& text);  // NOLINT(google-explicit-constructor)
-  SeedPart(std::int64_t number);    // NOLINT(google-explicit-constructor)
-  SeedPart(int number);             // NOLINT(google-explicit-constructor)
-  SeedPart(std::uint64_t number);   // NOLINT(google-explicit-constructor)
+  SeedPart(std::int64_t number);      // NOLINT(google-explicit-constructor)
+  SeedPart(int number);               // NOLINT(google-explicit-constructor)
+  SeedPart(std::uint64_t number);     // NOLINT(google-explicit-constructor)
   std::uint64_t value() const { return value_; }
 
  private:

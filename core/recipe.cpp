@@ -41,7 +41,7 @@ void read_table(const toml::table& table, const std::string& prefix, const std::
     try {
       parameters.find(name).set(values);
     } catch (const Error& error) {
-      throw error.with_context(where);
+      error.rethrow_in(where);
     }
   }
 }

@@ -29,10 +29,10 @@ Splits::Splits(std::vector<SplitRow> rows, std::string source)
     const auto [previous, inserted] =
         seen.emplace(std::tuple(row.repeat, row.fold, row.participant_id), row.split);
     if (!inserted) {
-      throw InputError(fmt::format("{}: {} is in {} and in {} of repeat {}, fold {}", source_,
-                                   row.participant_id, previous->second, row.split, row.repeat,
-                                   row.fold),
-                       "each participant belongs to one split only");
+      throw InputError(
+          fmt::format("{}: {} is in {} and in {} of repeat {}, fold {}", source_,
+                      row.participant_id, previous->second, row.split, row.repeat, row.fold),
+          "each participant belongs to one split only");
     }
   }
 }
@@ -51,8 +51,8 @@ Splits Splits::read(const std::filesystem::path& path) {
 void Splits::write(const std::filesystem::path& path) const {
   Table table({"repeat", "fold", "participant_id", "split"});
   for (const SplitRow& row : rows_) {
-    table.add_row({std::to_string(row.repeat), std::to_string(row.fold), row.participant_id,
-                   row.split});
+    table.add_row(
+        {std::to_string(row.repeat), std::to_string(row.fold), row.participant_id, row.split});
   }
   table.write(path);
 }

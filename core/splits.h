@@ -1,5 +1,5 @@
-// splits.tsv: which participants train, validate and test, per repeat and fold. Written once, from a
-// seed, by participant; every later command only reads it.
+// splits.tsv: which participants train, validate and test, per repeat and fold. Written once, from
+// a seed, by participant; every later command only reads it.
 #pragma once
 
 #include <filesystem>

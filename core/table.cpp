@@ -53,7 +53,8 @@ Table::Table(std::vector<std::string> columns) : columns_(std::move(columns)) {
 }
 
 Table Table::read(const std::filesystem::path& path) {
-  return parse(read_text(path), path.string(), lower(path.extension().string()) == ".csv" ? ',' : '\t');
+  return parse(read_text(path), path.string(),
+               lower(path.extension().string()) == ".csv" ? ',' : '\t');
 }
 
 Table Table::parse(const std::string& text, const std::string& source, char separator) {
@@ -78,11 +79,10 @@ Table Table::parse(const std::string& text, const std::string& source, char sepa
         separator == ',' ? split_csv(line, where) : split(line, separator);
     for (std::string& cell : cells) cell = std::string(trim(cell));
     if (table.columns_.empty()) {
-      if (separator == '\t' && cells.size() == 1 &&
-          line.find_first_of(",;") != std::string::npos) {
+      if (separator == '\t' && cells.size() == 1 && line.find_first_of(",;") != std::string::npos) {
         throw InputError(
-            fmt::format("{} looks separated by '{}', but a tab-separated table was expected", source,
-                        line[line.find_first_of(",;")]),
+            fmt::format("{} looks separated by '{}', but a tab-separated table was expected",
+                        source, line[line.find_first_of(",;")]),
             "convert it to tabs, or name a comma-separated file .csv");
       }
       check_header(cells, source);
@@ -93,7 +93,8 @@ Table Table::parse(const std::string& text, const std::string& source, char sepa
       throw InputError(fmt::format("{}: {} cells, but the header has {} columns", where,
                                    cells.size(), table.columns_.size()));
     }
-    for (std::string& cell : cells) table.cells_.push_back(cell.empty() ? kMissing : std::move(cell));
+    for (std::string& cell : cells)
+      table.cells_.push_back(cell.empty() ? kMissing : std::move(cell));
     table.line_.push_back(line_number);
   }
   if (table.columns_.empty()) throw InputError(fmt::format("{} is empty", source));
@@ -107,8 +108,8 @@ bool Table::has(const std::string& column) const {
 std::size_t Table::index(const std::string& column) const {
   const auto found = std::find(columns_.begin(), columns_.end(), column);
   if (found == columns_.end()) {
-    throw InputError(fmt::format("{} has no column '{}'{}", source_, column,
-                                 did_you_mean(column, columns_)));
+    throw InputError(
+        fmt::format("{} has no column '{}'{}", source_, column, did_you_mean(column, columns_)));
   }
   return static_cast<std::size_t>(found - columns_.begin());
 }
@@ -144,8 +145,8 @@ long long Table::integer(std::size_t row, const std::string& column) const {
   const std::string& text = cell(row, column);
   const auto value = parse_integer(text);
   if (value) return *value;
-  throw InputError(fmt::format("{}: column '{}' holds '{}', a whole number was expected", where(row),
-                               column, text));
+  throw InputError(fmt::format("{}: column '{}' holds '{}', a whole number was expected",
+                               where(row), column, text));
 }
 
 std::string Table::where(std::size_t row) const {

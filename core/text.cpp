@@ -77,12 +77,13 @@ std::optional<std::string> nearest(std::string_view word,
 }
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
-  if (const auto name = nearest(word, candidates)) return fmt::format(" (did you mean '{}'?)", *name);
+  if (const auto name = nearest(word, candidates))
+    return fmt::format(" (did you mean '{}'?)", *name);
   if (candidates.empty()) return {};
   constexpr std::size_t kShown = 12;
-  std::vector<std::string> shown(candidates.begin(),
-                                 candidates.begin() + static_cast<std::ptrdiff_t>(std::min(
-                                                          kShown, candidates.size())));
+  std::vector<std::string> shown(
+      candidates.begin(),
+      candidates.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, candidates.size())));
   if (candidates.size() > kShown) shown.emplace_back("...");
   return fmt::format(" (known: {})", join(shown, ", "));
 }

@@ -14,7 +14,8 @@ std::string_view trim(std::string_view text);
 std::string lower(std::string_view text);
 
 /// The candidate with the smallest edit distance to `word`, if it is near enough to be meant.
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
 
 /// " (did you mean 'epochs'?)" or the list of candidates when none is near; for messages.
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);

@@ -29,7 +29,8 @@ class Network : public torch::nn::Module {
   NetworkOptions options_;
 };
 
-/// Builds and initialises a network; `seed` decides the weights, independent of Torch's global state.
+/// Builds and initialises a network; `seed` decides the weights, independent of Torch's global
+/// state.
 std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed);
 
 }  // namespace epvs::models

@@ -1,4 +1,5 @@
-// weights.safetensors: tensors in PyTorch axis order and, as metadata, all that rebuilds the network.
+// weights.safetensors: tensors in PyTorch axis order and, as metadata, all that rebuilds the
+// network.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +17,8 @@ namespace epvs::models {
 struct WeightsMetadata {
   NetworkOptions network;
   data::PreprocessingOptions preprocessing;
-  std::string target;      ///< scorer the network was trained on
-  core::Json provenance;   ///< run, recipe hash, epoch, losses
+  std::string target;     ///< scorer the network was trained on
+  core::Json provenance;  ///< run, recipe hash, epoch, losses
 };
 
 /// Atomic.
@@ -29,8 +30,8 @@ struct LoadedNetwork {
   std::shared_ptr<Network> network;
   WeightsMetadata metadata;
 };
-/// Rebuilds the network. Throws InputError naming every missing, extra or misshapen tensor with both
-/// shapes, other dtypes, a file that is cut short or no safetensors.
+/// Rebuilds the network. Throws InputError naming every missing, extra or misshapen tensor with
+/// both shapes, other dtypes, a file that is cut short or no safetensors.
 LoadedNetwork load_weights(const std::filesystem::path& path);
 /// Copies the tensors into an existing network, with the same checks.
 void load_weights_into(const std::filesystem::path& path, Network& network);

@@ -1,5 +1,5 @@
-// epvs: lists the commands and starts them, as git does. A command is the executable epvs-NAME in the
-// folder of this program, or in libexec/epvs beside it.
+// epvs: lists the commands and starts them, as git does. A command is the executable epvs-NAME in
+// the folder of this program, or in libexec/epvs beside it.
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -14,9 +14,9 @@ namespace epvs::data {
 
 /// What the file says about itself, beside the geometry that is used.
 struct ScanHeader {
-  Geometry geometry;          ///< sform when its code > 0, else qform, else spacing only (a warning)
-  std::string format;         ///< nifti1, nifti2, mgh
-  std::string stored_type;    ///< uint8, int16, float32, ...
+  Geometry geometry;        ///< sform when its code > 0, else qform, else spacing only (a warning)
+  std::string format;       ///< nifti1, nifti2, mgh
+  std::string stored_type;  ///< uint8, int16, float32, ...
   int sform_code = 0;
   int qform_code = 0;
   Eigen::Matrix4d sform = Eigen::Matrix4d::Identity();
@@ -29,15 +29,15 @@ struct Scan {
   Volume<float> image;  ///< after scl_slope and scl_inter
 };
 
-/// All throw InputError naming the file: missing, not an image, truncated (bytes expected and found),
-/// four dimensions, complex or RGB voxels, a singular affine.
+/// All throw InputError naming the file: missing, not an image, truncated (bytes expected and
+/// found), four dimensions, complex or RGB voxels, a singular affine.
 ScanHeader read_header(const std::filesystem::path& path);
 Scan read_scan(const std::filesystem::path& path);
 /// Whole numbers only. Throws InputError when a voxel is fractional or not finite.
 Volume<std::int32_t> read_labels(const std::filesystem::path& path);
 
-/// Writes .nii or .nii.gz, NIfTI-1 (NIfTI-2 when an axis is longer than 32767), float32 or the type of
-/// the volume; atomic. With `like`, sform/qform and their codes are copied from it bit by bit;
+/// Writes .nii or .nii.gz, NIfTI-1 (NIfTI-2 when an axis is longer than 32767), float32 or the type
+/// of the volume; atomic. With `like`, sform/qform and their codes are copied from it bit by bit;
 /// otherwise both are set from the volume's geometry (code 1).
 void write_nifti(const std::filesystem::path& path, const Volume<float>& volume,
                  const ScanHeader* like = nullptr, const std::string& description = "epvs");

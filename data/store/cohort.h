@@ -1,5 +1,6 @@
-// cohort.h5: the smooth ROIs of a cohort, per region and scan, with everything needed to go back to the
-// original scans. No scores: labels live in tables. The layout is documented in docs/cohort-format.md.
+// cohort.h5: the smooth ROIs of a cohort, per region and scan, with everything needed to go back to
+// the original scans. No scores: labels live in tables. The layout is documented in
+// docs/cohort-format.md.
 #pragma once
 
 #include <filesystem>
@@ -34,15 +35,15 @@ struct CohortRow {
   std::string label_source;
   std::string source_path;
   std::string source_sha256;
-  double region_volume_mm3 = 0;   ///< of the hard mask before dilation
-  double region_cut_fraction = 0; ///< part of the region outside the crop or the field of view
+  double region_volume_mm3 = 0;    ///< of the hard mask before dilation
+  double region_cut_fraction = 0;  ///< part of the region outside the crop or the field of view
 };
 
 /// Volumes of one row, (Z, Y, X) in memory as the file has them: x fastest.
 struct CohortVolumes {
-  std::vector<float> roi;           ///< smooth ROI, what the network sees
-  std::vector<std::uint8_t> hard;   ///< region before dilation and smoothing
-  std::vector<float> soft;          ///< smooth mask, 0..1
+  std::vector<float> roi;          ///< smooth ROI, what the network sees
+  std::vector<std::uint8_t> hard;  ///< region before dilation and smoothing
+  std::vector<float> soft;         ///< smooth mask, 0..1
 };
 
 /// Writes a cohort in a stream: memory does not grow with the number of scans. The file is complete

@@ -1,5 +1,5 @@
-// What was done to a scan before the network sees it. Stored in the cohort file and in the metadata of
-// weights, so that weights refuse a cohort that was prepared differently.
+// What was done to a scan before the network sees it. Stored in the cohort file and in the metadata
+// of weights, so that weights refuse a cohort that was prepared differently.
 #pragma once
 
 #include <array>
@@ -14,8 +14,8 @@ namespace epvs::data {
 struct PreprocessingOptions {
   std::string preset = "p2";  ///< p1, p2 or custom: where the values below come from
   std::string region = "bg";  ///< bg, hippocampi, cso, midbrain or a custom region
-  std::array<double, 3> spacing_mm = {0.5, 0.5, 0.8};          ///< network grid, x y z
-  std::array<std::int64_t, 3> crop_voxels = {168, 128, 84};    ///< x y z
+  std::array<double, 3> spacing_mm = {0.5, 0.5, 0.8};        ///< network grid, x y z
+  std::array<std::int64_t, 3> crop_voxels = {168, 128, 84};  ///< x y z
   int dilation_voxels = 4;    ///< iterations of binary dilation, 6-neighbourhood (P1)
   double sigma_voxels = 2.0;  ///< of the Gaussian that smooths the mask (P1)
   /// "max": divide by the maximum of the product (P1);

@@ -1,7 +1,8 @@
 // Volumes and their geometry: plain memory and an affine, no library of images.
 //
-// A voxel index is (x, y, z), x fastest in memory. World coordinates are millimetres, RAS+: x to the
-// right of the participant, y to the front, z up. The affine takes voxel centres to world points.
+// A voxel index is (x, y, z), x fastest in memory. World coordinates are millimetres, RAS+: x to
+// the right of the participant, y to the front, z up. The affine takes voxel centres to world
+// points.
 #pragma once
 
 #include <Eigen/Core>

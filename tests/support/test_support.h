@@ -54,8 +54,8 @@ void expect_error(Action&& action, const std::vector<std::string>& texts) {
     std::string message = error.what();
     if constexpr (requires { error.hint(); }) message += "\n" + error.hint();
     for (const std::string& text : texts) {
-      EXPECT_NE(message.find(text), std::string::npos)
-          << "the message lacks '" << text << "':\n" << message;
+      EXPECT_NE(message.find(text), std::string::npos) << "the message lacks '" << text << "':\n"
+                                                       << message;
     }
     return;
   } catch (const std::exception& error) {
@@ -68,9 +68,9 @@ void expect_error(Action&& action, const std::vector<std::string>& texts) {
 }  // namespace epvs::tests
 
 /// Skips the test, saying so, when the real scans are not there.
-#define EPVS_REQUIRE_TEST_DATA(variable, name)                                                 \
-  const auto variable##_found = ::epvs::tests::test_data(name);                                \
-  if (!variable##_found) {                                                                     \
+#define EPVS_REQUIRE_TEST_DATA(variable, name)                                                  \
+  const auto variable##_found = ::epvs::tests::test_data(name);                                 \
+  if (!variable##_found) {                                                                      \
     GTEST_SKIP() << "real data '" << (name) << "' not found; set EPVS_TEST_DATA to its folder"; \
-  }                                                                                            \
+  }                                                                                             \
   const std::filesystem::path variable = *variable##_found
