@@ -4,6 +4,8 @@
 // allowed; a real fourth dimension is refused.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -21,6 +23,9 @@ struct ScanHeader {
   int qform_code = 0;
   Eigen::Matrix4d sform = Eigen::Matrix4d::Identity();
   Eigen::Matrix4d qform = Eigen::Matrix4d::Identity();
+  /// pixdim[0..3] (qfac, spacing), quatern_b, c, d, qoffset_x, y, z as the NIfTI header has them:
+  /// the qform bit by bit. All 0 for other formats.
+  std::array<double, 10> qform_fields = {};
   std::vector<std::string> warnings;  ///< sform/qform disagreement, no orientation, shear, ...
 };
 
@@ -37,8 +42,9 @@ Scan read_scan(const std::filesystem::path& path);
 Volume<std::int32_t> read_labels(const std::filesystem::path& path);
 
 /// Writes .nii or .nii.gz, NIfTI-1 (NIfTI-2 when an axis is longer than 32767), float32 or the type
-/// of the volume; atomic. With `like`, sform/qform and their codes are copied from it bit by bit;
-/// otherwise both are set from the volume's geometry (code 1).
+/// of the volume; atomic. With `like` (of a NIfTI), sform/qform and their codes are copied from it
+/// bit by bit, and the shapes must be equal; otherwise both are set from the volume's geometry
+/// (code 1). Throws RunError (disk full), UsageError for another ending than .nii or .nii.gz.
 void write_nifti(const std::filesystem::path& path, const Volume<float>& volume,
                  const ScanHeader* like = nullptr, const std::string& description = "epvs");
 void write_nifti(const std::filesystem::path& path, const Volume<std::uint8_t>& volume,
@@ -46,7 +52,15 @@ void write_nifti(const std::filesystem::path& path, const Volume<std::uint8_t>& 
 void write_nifti(const std::filesystem::path& path, const Volume<std::int16_t>& volume,
                  const ScanHeader* like = nullptr, const std::string& description = "epvs");
 
-/// The same voxels re-ordered and flipped so that the axes are nearest to R, A, S; exact.
+/// Voxels that are NaN or infinite, for messages and checks.
+struct NonFinite {
+  std::int64_t count = 0;
+  Shape first = {0, 0, 0};  ///< voxel of the first one
+};
+NonFinite count_non_finite(const Volume<float>& volume);
+
+/// The same voxels re-ordered and flipped so that the axes are nearest to R, A, S; exact. For
+/// float, double, uint8, int16 and int32.
 template <class T>
 Volume<T> to_canonical(const Volume<T>& volume);
 

@@ -3,6 +3,8 @@
 // docs/cohort-format.md.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -27,6 +29,8 @@ struct CohortRow {
   int source_qform_code = 0;
   Eigen::Matrix4d source_sform = Eigen::Matrix4d::Identity();
   Eigen::Matrix4d source_qform = Eigen::Matrix4d::Identity();
+  /// Raw qform fields of the source's NIfTI header (ScanHeader::qform_fields); 0 for other formats.
+  std::array<double, 10> source_qform_fields = {};
   Shape crop_origin = {0, 0, 0};  ///< of the crop in the resampled scan; negative when padded
   /// roi = soft_mask * clip((v - intensity_offset) * intensity_scale) as the normalisation says.
   double intensity_offset = 0;
@@ -36,7 +40,8 @@ struct CohortRow {
   std::string source_path;
   std::string source_sha256;
   double region_volume_mm3 = 0;    ///< of the hard mask before dilation
-  double region_cut_fraction = 0;  ///< part of the region outside the crop or the field of view
+  double region_cut_fraction = 0;  ///< part of the region cut off by the scan's field of view
+  double region_outside_crop_fraction = 0;  ///< part of the region outside the crop
 };
 
 /// Volumes of one row, (Z, Y, X) in memory as the file has them: x fastest.

@@ -26,6 +26,17 @@ struct Geometry {
   bool same_as(const Geometry& other, double tolerance_mm = 1e-3) const;
 };
 
+/// Which stored axis, in which sense, lies nearest to each world axis.
+struct AxisOrder {
+  std::array<int, 3> axis = {0, 1, 2};                  ///< stored axis nearest to R, A, S
+  std::array<bool, 3> flipped = {false, false, false};  ///< it runs to L, P, I
+};
+
+/// The assignment of stored axes to R, A, S with the largest sum of absolute direction cosines.
+AxisOrder canonical_axes(const Geometry& geometry);
+/// Geometry of the same voxels after re-ordering and flipping to the axes nearest to R, A, S.
+Geometry canonical_geometry(const Geometry& geometry);
+
 template <class T>
 struct Volume {
   Geometry geometry;
