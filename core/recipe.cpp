@@ -1,4 +1,4 @@
-// TOML in and out for ParameterTable: the only file that includes toml++.
+// TOML in and out: the only file that includes toml++.
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
@@ -62,22 +62,59 @@ std::string toml_text(const Json& value) {
 
 }  // namespace
 
-void ParameterTable::read_recipe_text(const std::string& text, const std::string& source_name,
-                                      const std::vector<std::string>& ignored_tables) {
-  toml::table document;
+namespace {
+
+toml::table parse_toml(const std::string& text, const std::string& source_name) {
   try {
-    document = toml::parse(text, source_name);
+    return toml::parse(text, source_name);
   } catch (const toml::parse_error& error) {
     throw UsageError(fmt::format("{} line {}: {}", source_name, error.source().begin.line,
                                  std::string(error.description())));
   }
-  if (const auto version = document["recipe_version"].value<std::int64_t>()) {
-    if (*version > kRecipeVersion) {
-      throw UsageError(fmt::format("{}: recipe_version = {}, but this epvs reads up to {}",
-                                   source_name, *version, kRecipeVersion),
-                       "use the epvs that wrote the recipe, or a newer one");
-    }
+}
+
+void check_version(const toml::table& document, const std::string& source_name) {
+  const auto version = document["recipe_version"].value<std::int64_t>();
+  if (version && *version > ParameterTable::kRecipeVersion) {
+    throw UsageError(fmt::format("{}: recipe_version = {}, but this epvs reads up to {}",
+                                 source_name, *version, ParameterTable::kRecipeVersion),
+                     "use the epvs that wrote the recipe, or a newer one");
   }
+}
+
+Json to_document(const toml::node& node, const std::string& source_name) {
+  if (const auto* table = node.as_table()) {
+    Json document = Json::object();
+    for (const auto& [key, value] : *table) {
+      document[std::string(key.str())] = to_document(value, source_name);
+    }
+    return document;
+  }
+  if (const auto* list = node.as_array()) {
+    Json document = Json::array();
+    for (const toml::node& entry : *list) document.push_back(to_document(entry, source_name));
+    return document;
+  }
+  if (const auto* text = node.as_string()) return text->get();
+  if (const auto* number = node.as_integer()) return number->get();
+  if (const auto* number = node.as_floating_point()) return number->get();
+  if (const auto* flag = node.as_boolean()) return flag->get();
+  throw UsageError(
+      fmt::format("{} line {}: dates are not understood", source_name, node.source().begin.line));
+}
+
+}  // namespace
+
+Json read_toml(const std::filesystem::path& path) {
+  const toml::table document = parse_toml(read_text(path), path.string());
+  check_version(document, path.string());
+  return to_document(document, path.string());
+}
+
+void ParameterTable::read_recipe_text(const std::string& text, const std::string& source_name,
+                                      const std::vector<std::string>& ignored_tables) {
+  toml::table document = parse_toml(text, source_name);
+  check_version(document, source_name);
   document.erase("recipe_version");
   for (const std::string& name : ignored_tables) document.erase(name);
   read_table(document, "", source_name, *this);

@@ -1,0 +1,173 @@
+#include "experiments/experiment_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/text.h"
+#include "experiments/recipe.h"
+#include "experiments/runner.h"
+
+namespace epvs::experiments {
+
+namespace {
+
+const char* state_name(StepState state) {
+  switch (state) {
+    case StepState::kOpen:
+      return "open";
+    case StepState::kUnfinished:
+      return "unfinished";
+    case StepState::kChanged:
+      return "ran with another command";
+    case StepState::kDone:
+      return "done";
+  }
+  return "?";
+}
+
+void print_recipe(const ExperimentRecipe& recipe) {
+  fmt::print("{}: {}\n  {}\n\n", recipe.id, recipe.title, recipe.source);
+  if (!recipe.description.empty()) fmt::print("{}\n\n", core::wrap(recipe.description, 96, 2));
+  if (!recipe.inputs.empty()) fmt::print("inputs (--input name=value)\n");
+  for (const ExperimentInput& input : recipe.inputs) {
+    fmt::print("  {} ({})\n{}\n", input.name,
+               input.value ? "default " + *input.value : std::string("required"),
+               core::wrap(input.help, 96, 6));
+  }
+  fmt::print("\nsteps\n");
+  for (const ExperimentStep& step : recipe.steps) {
+    fmt::print("  {:<24} epvs {}\n", step.name, core::join(step.command, " "));
+  }
+  if (recipe.published.empty()) return;
+  fmt::print("\npublished\n");
+  for (const PublishedValue& value : recipe.published) {
+    fmt::print("  {:<14} {:<12} {} with {}: {} = {}\n", value.table, value.region, value.scorer,
+               value.reference, value.metric, value.value);
+  }
+}
+
+std::map<std::string, std::string> input_values(const ExperimentRecipe& recipe,
+                                                const std::vector<std::string>& given) {
+  std::map<std::string, std::string> values;
+  std::vector<std::string> names;
+  for (const ExperimentInput& input : recipe.inputs) {
+    names.push_back(input.name);
+    if (input.value) values[input.name] = *input.value;
+  }
+  for (const std::string& assignment : given) {
+    const std::size_t equals = assignment.find('=');
+    if (equals == std::string::npos) {
+      throw core::UsageError(fmt::format("--input '{}' is not of the form name=value", assignment));
+    }
+    const std::string name = assignment.substr(0, equals);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      throw core::UsageError(fmt::format("experiment '{}' has no input '{}'{}", recipe.id, name,
+                                         core::did_you_mean(name, names)));
+    }
+    values[name] = assignment.substr(equals + 1);
+  }
+  for (const ExperimentInput& input : recipe.inputs) {
+    if (values.count(input.name) == 0) {
+      throw core::UsageError(
+          fmt::format("input '{}' is missing: {}", input.name, input.help),
+          fmt::format("give --input {}=VALUE; epvs experiment show {} lists all inputs", input.name,
+                      recipe.id));
+    }
+  }
+  return values;
+}
+
+}  // namespace
+
+core::Manual ExperimentCommand::manual() const {
+  core::Manual manual;
+  manual.name = "experiment";
+  manual.summary = "the tables and figures of the papers, one recipe each";
+  manual.synopsis = "list|show|run|status [ID] [--out DIR] [--input NAME=VALUE ...]";
+  manual.description =
+      "A recipe is a list of epvs commands that leads from scans and visual scores to a table of a "
+      "paper, and the values that the paper published. 'list' names the recipes, 'show' prints the "
+      "inputs and steps of one, 'run' runs it, 'status' tells which steps are done.\n"
+      "A run can be killed at any time: started again with the same command it keeps every "
+      "finished "
+      "step and continues the unfinished one. At the end the published and the measured values "
+      "stand "
+      "side by side in published_and_measured.tsv.";
+  manual.examples = {
+      {"The demonstration on a phantom cohort:", "epvs experiment run demo --out demo"},
+      {"Tables 2 and 3 of Dubost et al. 2019b on your own clinical scans:",
+       "epvs experiment run mlcn2019-tables-2-3 --out t23 --input bids=clinical --input "
+       "scores=visual.tsv"}};
+  manual.citations = {
+      "Dubost F, et al. 3D regression neural network for the quantification of enlarged "
+      "perivascular "
+      "spaces in brain MRI. Medical Image Analysis 51, 2019. doi:10.1016/j.media.2018.10.008",
+      "Dubost F, et al. Automated quantification of enlarged perivascular spaces in clinical brain "
+      "MRI across sites. MLCN 2019. doi:10.1007/978-3-030-32695-1_12"};
+  manual.uses_threads = manual.uses_seed = manual.uses_device = true;
+  return manual;
+}
+
+void ExperimentCommand::declare(core::CommandLine& line) {
+  recipes_ = default_recipe_folder();
+  line.positional("ACTION", &action_, "what to do")
+      .choices({"list", "show", "run", "status"})
+      .required();
+  line.positional("ID", &id_, "the experiment; 'list' names them");
+  line.option("--out", &out_, "folder of the run: every intermediate file and the tables")
+      .unit("DIR");
+  line.option("--input", &inputs_, "sets an input of the recipe; repeat for more")
+      .unit("NAME=VALUE");
+  line.option("--recipes", &recipes_, "folder with *.experiment.toml files").unit("DIR");
+}
+
+void ExperimentCommand::run(core::Context& context) {
+  const auto recipes = find_recipes(recipes_);
+  if (action_ == "list") {
+    for (const auto& [id, path] : recipes) {
+      const ExperimentRecipe recipe = ExperimentRecipe::read(path);
+      fmt::print("{:<24} {} ({})\n", id, recipe.title, recipe.source);
+    }
+    return;
+  }
+  const auto found = recipes.find(id_);
+  if (found == recipes.end()) {
+    std::vector<std::string> ids;
+    for (const auto& [id, path] : recipes) ids.push_back(id);
+    throw core::UsageError(id_.empty() ? "ID is missing: which experiment?"
+                                       : fmt::format("unknown experiment '{}'", id_),
+                           "known: " + core::join(ids, ", "));
+  }
+  const ExperimentRecipe recipe = ExperimentRecipe::read(found->second);
+  if (action_ == "show") {
+    print_recipe(recipe);
+    return;
+  }
+  if (out_.empty()) throw core::UsageError("--out is missing: the folder of the run");
+  std::map<std::string, std::string> values = input_values(recipe, inputs_);
+  values["recipes"] = recipes_.string();
+  values["threads"] = std::to_string(context.threads);
+  values["seed"] = std::to_string(context.seed);
+  values["device"] = context.device;
+  Runner runner(recipe, out_, values);
+  if (action_ == "status" || context.dry_run) {
+    for (const ExperimentStep& step : recipe.steps) {
+      fmt::print("{:<26} {:<12} epvs {}\n", step.name, state_name(runner.state(step)),
+                 core::join(runner.command(step), " "));
+    }
+    return;
+  }
+  std::filesystem::create_directories(out_);
+  context.provenance.add_input(found->second);
+  runner.run(context.force, context.log);
+  context.provenance.write_beside(out_ / "experiment.tsv");
+  if (recipe.published.empty()) return;
+  const core::Table facing = runner.published_and_measured();
+  facing.write(out_ / "published_and_measured.tsv");
+  fmt::print("{}", facing.to_aligned(3));
+}
+
+}  // namespace epvs::experiments

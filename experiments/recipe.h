@@ -1,0 +1,61 @@
+// An experiment: the steps (epvs commands) from scans to a table of a paper, and what the paper
+// published in that table. Written in TOML, see experiments/recipes/ and docs/experiments.md.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace epvs::experiments {
+
+/// A value that the user gives (or a default), put in place of {name} in the steps.
+struct ExperimentInput {
+  std::string name;
+  std::string help;
+  std::optional<std::string> value;  ///< default; nothing means that it must be given
+};
+
+struct ExperimentStep {
+  std::string name;
+  std::vector<std::string> command;  ///< without the leading "epvs"
+  std::vector<std::string> retry;    ///< added when an earlier try of this step did not finish
+  double minutes = 1;                ///< expected on two cores; for the time left
+  bool show = false;                 ///< its stdout is printed
+};
+
+/// One number of the paper, to stand beside the measured one.
+struct PublishedValue {
+  std::string table;  ///< "P2 Table 2"
+  std::string region;
+  std::string reference;
+  std::string scorer;
+  std::string metric;
+  double value = 0;
+};
+
+struct ExperimentRecipe {
+  std::string id;
+  std::string title;
+  std::string source;  ///< paper, table or figure
+  std::string description;
+  std::vector<ExperimentInput> inputs;
+  std::vector<ExperimentStep> steps;  ///< foreach already expanded, {names} still in place
+  std::vector<PublishedValue> published;
+  std::string metrics;  ///< metrics.tsv that holds the measured values
+
+  /// Throws UsageError naming file and key for anything unknown, missing or of the wrong type.
+  static ExperimentRecipe read(const std::filesystem::path& path);
+};
+
+/// Replaces {name} by values[name]; "{{" stays "{". Throws UsageError for an unknown name.
+std::string substitute(const std::string& text, const std::map<std::string, std::string>& values);
+
+/// The folder of the recipes: beside the installed program, or in the source tree.
+std::filesystem::path default_recipe_folder();
+
+/// Recipe files (*.experiment.toml) below `folder`, by id. Throws UsageError when two share an id.
+std::map<std::string, std::filesystem::path> find_recipes(const std::filesystem::path& folder);
+
+}  // namespace epvs::experiments

@@ -1,0 +1,203 @@
+#include "experiments/runner.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/provenance.h"
+#include "core/stop.h"
+#include "core/text.h"
+#include "core/version.h"
+
+namespace epvs::experiments {
+
+namespace fs = std::filesystem;
+using core::Json;
+
+namespace {
+
+/// epvs-NAME stands beside this program.
+fs::path program_of(const std::string& name) {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const fs::path program = self.parent_path() / ("epvs-" + name);
+  if (error || ::access(program.c_str(), X_OK) != 0) {
+    throw core::UsageError(
+        fmt::format("epvs {} is not in this build ({} is missing)", name, program.string()),
+        "build with its libraries; see README.md");
+  }
+  return program;
+}
+
+}  // namespace
+
+Runner::Runner(const ExperimentRecipe& recipe, fs::path out,
+               std::map<std::string, std::string> values)
+    : recipe_(recipe), out_(std::move(out)), values_(std::move(values)) {
+  values_["out"] = out_.string();
+}
+
+std::vector<std::string> Runner::command(const ExperimentStep& step) const {
+  std::vector<std::string> arguments;
+  for (const std::string& argument : step.command) {
+    arguments.push_back(substitute(argument, values_));
+  }
+  return arguments;
+}
+
+fs::path Runner::stamp(const ExperimentStep& step, const char* ending) const {
+  return out_ / ".steps" / (step.name + ending);
+}
+
+StepState Runner::state(const ExperimentStep& step) const {
+  const auto same_command = [&](const fs::path& path) {
+    return core::read_json(path).value("command", std::vector<std::string>{}) == command(step);
+  };
+  const fs::path done = stamp(step, ".done.json");
+  const fs::path started = stamp(step, ".started.json");
+  if (fs::exists(done)) return same_command(done) ? StepState::kDone : StepState::kChanged;
+  if (!fs::exists(started)) return StepState::kOpen;
+  return same_command(started) ? StepState::kUnfinished : StepState::kChanged;
+}
+
+fs::path Runner::output_of(const ExperimentStep& step) const {
+  return out_ / "logs" / (step.name + ".out.txt");
+}
+
+void Runner::print_output(const ExperimentStep& step) const {
+  fmt::print("\n{}\n", core::read_text(output_of(step)));
+  std::fflush(stdout);
+}
+
+int Runner::start(const std::vector<std::string>& arguments, const ExperimentStep& step) const {
+  const fs::path program = program_of(arguments.front());
+  const fs::path out_file = output_of(step);
+  fs::create_directories(out_file.parent_path());
+  std::vector<std::string> texts = arguments;
+  texts.front() = program.string();
+  std::vector<char*> argv;
+  for (std::string& text : texts) argv.push_back(text.data());
+  argv.push_back(nullptr);
+  const core::StopSignals signals;
+  const pid_t child = ::fork();
+  if (child < 0) throw core::RunError("cannot start another process");
+  if (child == 0) {
+    for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, SIG_DFL);
+    const int descriptor = ::open(out_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (descriptor < 0 || ::dup2(descriptor, STDOUT_FILENO) < 0) ::_exit(126);
+    ::execv(program.c_str(), argv.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  bool forwarded = false;
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    if (signals.stop_signal() != 0 && !forwarded) {
+      ::kill(child, signals.stop_signal());
+      forwarded = true;
+    }
+    ::usleep(20000);
+  }
+  if (step.show) print_output(step);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void Runner::run(bool force, core::Log& log) {
+  using Clock = std::chrono::steady_clock;
+  double open_minutes = 0;
+  for (const ExperimentStep& step : recipe_.steps) {
+    const StepState now = state(step);
+    if (now == StepState::kChanged && !force) {
+      throw core::UsageError(
+          fmt::format("step '{}' was run with another command in {}", step.name, out_.string()),
+          "choose another --out, or give --force to run it and all later steps again");
+    }
+    if (now != StepState::kDone) open_minutes += step.minutes;
+  }
+  double expected_done = 0;
+  double spent = 0;
+  bool again = false;
+  for (std::size_t i = 0; i < recipe_.steps.size(); ++i) {
+    const ExperimentStep& step = recipe_.steps[i];
+    const StepState now = state(step);
+    if (now == StepState::kDone && !again) {
+      log.info("[{}/{}] {}: done before", i + 1, recipe_.steps.size(), step.name);
+      if (step.show) print_output(step);
+      continue;
+    }
+    again = again || now == StepState::kChanged;
+    const double pace = expected_done > 0 ? spent / expected_done : 1.0;
+    log.info("[{}/{}] {} | about {} left in all", i + 1, recipe_.steps.size(), step.name,
+             core::format_duration(60 * pace * std::max(0.0, open_minutes - expected_done)));
+    std::vector<std::string> arguments = command(step);
+    const Json record = {{"command", arguments}, {"version", core::kVersion}};
+    if (now == StepState::kUnfinished) {
+      arguments.insert(arguments.end(), step.retry.begin(), step.retry.end());
+    } else if (again) {
+      arguments.emplace_back("--force");
+    }
+    log.debug("epvs {}", core::join(arguments, " "));
+    fs::remove(stamp(step, ".done.json"));
+    core::write_json(stamp(step, ".started.json"), record);
+    const auto begin = Clock::now();
+    const int code = start(arguments, step);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    if (code == static_cast<int>(core::ExitCode::kPartial)) {
+      log.warning("step '{}' ended with exit code 4: some participants failed", step.name);
+    } else if (code != 0) {
+      throw core::Error(static_cast<core::ExitCode>(code),
+                        fmt::format("step '{}' failed with exit code {}: epvs {}", step.name, code,
+                                    core::join(arguments, " ")),
+                        "its message stands above; mend the cause and run the same command again: "
+                        "finished steps are kept");
+    }
+    Json done = record;
+    done["seconds"] = seconds;
+    done["finished"] = core::utc_now();
+    core::write_json(stamp(step, ".done.json"), done);
+    expected_done += step.minutes;
+    spent += seconds / 60;
+  }
+}
+
+core::Table Runner::published_and_measured() const {
+  const core::Table metrics = core::Table::read(substitute(recipe_.metrics, values_));
+  core::Table facing({"table", "region", "reference", "scorer", "metric", "n", "published",
+                      "measured", "ci_low", "ci_high"});
+  for (const PublishedValue& value : recipe_.published) {
+    const std::string reference = substitute(value.reference, values_);
+    const std::string scorer = substitute(value.scorer, values_);
+    std::vector<std::string> cells = {value.table,
+                                      value.region,
+                                      reference,
+                                      scorer,
+                                      value.metric,
+                                      core::kMissing,
+                                      core::format_number(value.value),
+                                      core::kMissing,
+                                      core::kMissing,
+                                      core::kMissing};
+    for (std::size_t row = 0; row < metrics.rows(); ++row) {
+      if (metrics.cell(row, "region") == value.region && metrics.cell(row, "group") == "all" &&
+          metrics.cell(row, "reference") == reference && metrics.cell(row, "scorer") == scorer &&
+          metrics.cell(row, "metric") == value.metric) {
+        cells[5] = metrics.cell(row, "n");
+        cells[7] = metrics.cell(row, "estimate");
+        cells[8] = metrics.cell(row, "ci_low");
+        cells[9] = metrics.cell(row, "ci_high");
+      }
+    }
+    facing.add_row(std::move(cells));
+  }
+  return facing;
+}
+
+}  // namespace epvs::experiments
