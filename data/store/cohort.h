@@ -51,6 +51,12 @@ struct CohortVolumes {
   std::vector<float> soft;         ///< smooth mask, 0..1
 };
 
+/// Copies all rows of finished cohorts into one, in the given order. Regions that several parts
+/// have must have equal options there, and all parts must store floats in the same width. Throws
+/// InputError naming the part and what differs, or a key that two parts have.
+void merge_cohorts(const std::vector<std::filesystem::path>& parts,
+                   const std::filesystem::path& out, const core::Json& provenance);
+
 /// Writes a cohort in a stream: memory does not grow with the number of scans. The file is complete
 /// or absent.
 class CohortWriter {
@@ -61,17 +67,23 @@ class CohortWriter {
   ~CohortWriter();
   CohortWriter(const CohortWriter&) = delete;
   CohortWriter& operator=(const CohortWriter&) = delete;
-  /// Throws InputError when the crop differs from the region's options or the key is there already.
+  /// Throws InputError when the crop differs from the region's options, the key is there already or
+  /// a voxel is not finite; UsageError for an unknown region; RunError when the disk is full. May
+  /// be called from several threads: compression runs in parallel, rows stand in the order of
+  /// arrival.
   void append(const std::string& region, const CohortRow& row, const CohortVolumes& volumes);
   /// Writes the completion mark, synchronises and renames.
   void finish();
 
  private:
+  friend void merge_cohorts(const std::vector<std::filesystem::path>&, const std::filesystem::path&,
+                            const core::Json&);
   struct State;
   std::unique_ptr<State> state_;
 };
 
-/// Random access to a finished cohort. Const methods may be called from several threads.
+/// Random access to a finished cohort. Const methods may be called from several threads: reading
+/// the file is serialised, decompression is not.
 class CohortReader {
  public:
   /// Throws InputError: not a cohort, cut short, without completion mark, of a newer schema.
@@ -92,12 +104,10 @@ class CohortReader {
   std::string fingerprint() const;
 
  private:
+  friend void merge_cohorts(const std::vector<std::filesystem::path>&, const std::filesystem::path&,
+                            const core::Json&);
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// Copies all rows of finished cohorts with equal options into one, in the given order.
-void merge_cohorts(const std::vector<std::filesystem::path>& parts,
-                   const std::filesystem::path& out, const core::Json& provenance);
 
 }  // namespace epvs::data
