@@ -22,15 +22,17 @@ class Network : public torch::nn::Module {
   /// convolution, the bias left out (P2 section 3.2), so that with average pooling
   /// pool_scale * mean(M) + bias = score. Throws UsageError for a network without attention.
   virtual torch::Tensor attention(const torch::Tensor& x);
-  /// The bias of the output unit.
-  virtual double output_bias() const = 0;
+  /// The bias of the output unit: the parameter itself, and its value.
+  virtual torch::Tensor output_bias_tensor() const = 0;
+  double output_bias() const;
 
  private:
   NetworkOptions options_;
 };
 
-/// Builds and initialises a network; `seed` decides the weights, independent of Torch's global
-/// state.
+/// Builds and initialises a network (float32, CPU); `seed` decides the weights, independent of
+/// Torch's global state, which it leaves untouched. Throws UsageError when the options are invalid
+/// or leave nothing of the input (models/layers.h).
 std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed);
 
 }  // namespace epvs::models

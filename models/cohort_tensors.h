@@ -1,0 +1,101 @@
+// Rows of a cohort as tensors, read ahead in a thread. The order of what comes out is the order
+// asked for; it never depends on timing.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/store/cohort.h"
+
+namespace epvs::models {
+
+/// Volumes by number. volume() may be called from several threads.
+class VolumeSource {
+ public:
+  virtual ~VolumeSource() = default;
+  virtual std::size_t size() const = 0;
+  /// Voxels along z, y, x.
+  virtual std::array<std::int64_t, 3> zyx() const = 0;
+  /// (1, 1, Z, Y, X), float32, CPU. The caller must not change it in place.
+  virtual torch::Tensor volume(std::size_t row) const = 0;
+  /// "sub-01 ses-2", for messages.
+  virtual std::string name(std::size_t row) const = 0;
+
+  /// (N, 1, Z, Y, X) of these rows, in this order. Throws InputError naming the row.
+  torch::Tensor batch(const std::vector<std::size_t>& rows) const;
+};
+
+/// One region of a cohort file. `reader` must outlive it.
+class CohortSource : public VolumeSource {
+ public:
+  /// Volumes are kept in memory after their first reading while they all fit in `cache_bytes`;
+  /// 0 reads the file each time. Throws UsageError naming the regions that exist.
+  CohortSource(const data::CohortReader& reader, std::string region, std::size_t cache_bytes = 0);
+  ~CohortSource() override;
+
+  std::size_t size() const override;
+  std::array<std::int64_t, 3> zyx() const override;
+  /// Throws InputError naming participant and session when the row cannot be read or holds a value
+  /// that is not finite.
+  torch::Tensor volume(std::size_t row) const override;
+  std::string name(std::size_t row) const override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Volumes in memory: volumes is (N, 1, Z, Y, X).
+class MemorySource : public VolumeSource {
+ public:
+  explicit MemorySource(torch::Tensor volumes) : volumes_(std::move(volumes)) {}
+  std::size_t size() const override { return static_cast<std::size_t>(volumes_.size(0)); }
+  std::array<std::int64_t, 3> zyx() const override {
+    return {volumes_.size(2), volumes_.size(3), volumes_.size(4)};
+  }
+  torch::Tensor volume(std::size_t row) const override {
+    return volumes_.narrow(0, static_cast<std::int64_t>(row), 1);
+  }
+  std::string name(std::size_t row) const override { return "volume " + std::to_string(row); }
+
+ private:
+  torch::Tensor volumes_;
+};
+
+struct Batch {
+  std::vector<std::size_t> rows;
+  torch::Tensor volumes;  ///< (N, 1, Z, Y, X), float32, CPU
+};
+
+/// Reads batches in the given order, at most `ahead` of them before they are asked for.
+class BatchLoader {
+ public:
+  /// `source` must outlive the loader.
+  BatchLoader(const VolumeSource& source, std::vector<std::vector<std::size_t>> batches,
+              std::size_t ahead = 2);
+  /// Stops the thread; batches that were not asked for are dropped.
+  ~BatchLoader();
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
+
+  /// The next batch, or nothing after the last. Throws what reading it threw; the call after that
+  /// goes on with the batch behind it.
+  std::optional<Batch> next();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// `rows` cut into batches of `size`, the last one shorter where they do not divide.
+std::vector<std::vector<std::size_t>> make_batches(const std::vector<std::size_t>& rows,
+                                                   std::size_t size);
+
+}  // namespace epvs::models

@@ -1,0 +1,218 @@
+#include "models/network.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "models/layers.h"
+#include "models/network_layers.h"
+
+namespace epvs::models {
+
+namespace {
+
+using torch::Tensor;
+
+bool wants_concat(const NetworkOptions& options) {
+  return options.residual == "concat";
+}
+
+/// (N, C, Z, Y, X) -> (N, C)
+Tensor global_pool(const Tensor& maps, const std::string& kind) {
+  const Tensor flat = maps.flatten(2);
+  return kind == "avg" ? flat.mean(2) : flat.amax(2);
+}
+
+/// P1 section 2.2: blocks of convolutions and max-poolings, then fully connected layers.
+class Media2019 : public Network {
+ public:
+  explicit Media2019(const NetworkOptions& options) : Network(options) {
+    std::int64_t channels = 1;
+    for (int block = 0; block < options.blocks; ++block) {
+      for (int i = 0; i < options.convolutions_per_block; ++i) {
+        add_convolution(fmt::format("block{}_conv{}", block + 1, i + 1), channels,
+                        block_features(options, block));
+        channels = block_features(options, block);
+      }
+    }
+    if (options.trailing_convolution) {
+      add_convolution("trailing_conv", channels, block_features(options, options.blocks));
+    }
+    for (const LayerRow& row : layer_table(options)) {
+      if (row.kind != "dense") continue;
+      dense_.push_back(register_module(
+          row.name, std::make_shared<Dense>(row.input.elements(), row.output.channels)));
+    }
+  }
+
+  Tensor forward(const Tensor& x) override {
+    const bool ceil = options().pool_rounding == "ceil";
+    Tensor maps = x;
+    std::size_t next = 0;
+    for (int block = 0; block < options().blocks; ++block) {
+      for (int i = 0; i < options().convolutions_per_block; ++i) {
+        maps = convolution_[next++]->forward(maps).relu_();
+      }
+      maps = torch::max_pool3d(maps, block_pool(options(), block), {}, 0, 1, ceil);
+    }
+    if (options().trailing_convolution) {
+      maps = convolution_[next]->forward(maps).relu_();
+      maps = torch::max_pool3d(maps, block_pool(options(), options().blocks), {}, 0, 1, ceil);
+    }
+    Tensor features = maps.flatten(1);
+    for (std::size_t i = 0; i + 1 < dense_.size(); ++i) {
+      features = dense_[i]->forward(features).relu_();
+    }
+    return dense_.back()->forward(features).squeeze(1);
+  }
+
+  Tensor output_bias_tensor() const override { return dense_.back()->bias; }
+
+ private:
+  void add_convolution(const std::string& name, std::int64_t in, std::int64_t out) {
+    const std::int64_t padding = options().padding == "same" ? 1 : 0;
+    convolution_.push_back(register_module(name, std::make_shared<Convolution>(in, out, padding)));
+  }
+
+  std::vector<std::shared_ptr<Convolution>> convolution_;
+  std::vector<std::shared_ptr<Dense>> dense_;
+};
+
+/// The "CNN" of P2: two pairs of convolutions with a max-pooling between them, global pooling.
+class Cnn4 : public Network {
+ public:
+  explicit Cnn4(const NetworkOptions& options) : Network(options) {
+    const std::int64_t features = options.first_features;
+    const std::int64_t pooled = features + (wants_concat(options) ? 1 : 0);
+    conv1_ = register_module("conv1", std::make_shared<Convolution>(1, features, 1));
+    conv2_ = register_module("conv2", std::make_shared<Convolution>(features, features, 1));
+    conv3_ = register_module("conv3", std::make_shared<Convolution>(pooled, 2 * features, 1));
+    conv4_ = register_module("conv4", std::make_shared<Convolution>(2 * features, 2 * features, 1));
+    output_ = register_module(
+        "output", std::make_shared<Dense>(2 * features + (wants_concat(options) ? pooled : 0), 1));
+  }
+
+  Tensor forward(const Tensor& x) override {
+    Tensor maps = conv2_->forward(conv1_->forward(x).relu_()).relu_();
+    if (wants_concat(options())) maps = torch::cat({maps, x}, 1);
+    const Tensor pooled = torch::max_pool3d(maps, 2);
+    maps = conv4_->forward(conv3_->forward(pooled).relu_()).relu_();
+    if (wants_concat(options())) maps = torch::cat({maps, pooled}, 1);
+    const Tensor features = global_pool(maps, options().pool) * options().pool_scale;
+    return output_->forward(features).squeeze(1);
+  }
+
+  Tensor output_bias_tensor() const override { return output_->bias; }
+
+ private:
+  std::shared_ptr<Convolution> conv1_, conv2_, conv3_, conv4_;
+  std::shared_ptr<Dense> output_;
+};
+
+/// GP-Unet (P2 section 3.2): down, up, skip connection, global pooling of the last maps.
+class GpUnet : public Network {
+ public:
+  explicit GpUnet(const NetworkOptions& options) : Network(options) {
+    const std::int64_t features = options.first_features;
+    const std::int64_t skip = features + (wants_concat(options) ? 1 : 0);
+    const std::int64_t bottom = 2 * features + (wants_concat(options) ? skip : 0);
+    down_conv1_ = register_module("down_conv1", std::make_shared<Convolution>(1, features, 1));
+    down_conv2_ =
+        register_module("down_conv2", std::make_shared<Convolution>(features, features, 1));
+    bottom_conv1_ =
+        register_module("bottom_conv1", std::make_shared<Convolution>(skip, 2 * features, 1));
+    bottom_conv2_ = register_module("bottom_conv2",
+                                    std::make_shared<Convolution>(2 * features, 2 * features, 1));
+    up_conv_ =
+        register_module("up_conv", std::make_shared<Convolution>(bottom + skip, features, 1));
+    output_ = register_module("output", std::make_shared<Dense>(features, 1));
+  }
+
+  Tensor forward(const Tensor& x) override {
+    const Tensor features = global_pool(last_maps(x), options().pool) * options().pool_scale;
+    return output_->forward(features).squeeze(1);
+  }
+
+  bool has_attention() const override { return true; }
+
+  Tensor attention(const Tensor& x) override {
+    const Tensor maps = last_maps(x);
+    // Sums over channels without a copy of the maps: (N, C, V) x (C) -> (N, V).
+    const Tensor weights =
+        output_->weight.view({1, 1, maps.size(1)}).expand({maps.size(0), -1, -1});
+    return torch::bmm(weights, maps.flatten(2))
+        .view({maps.size(0), 1, x.size(2), x.size(3), x.size(4)});
+  }
+
+  Tensor output_bias_tensor() const override { return output_->bias; }
+
+ private:
+  /// Feature maps of the last convolution, (N, first_features, Z, Y, X).
+  Tensor last_maps(const Tensor& x) {
+    Tensor maps = down_conv2_->forward(down_conv1_->forward(x).relu_()).relu_();
+    const Tensor skip = wants_concat(options()) ? torch::cat({maps, x}, 1) : maps;
+    const Tensor pooled = torch::max_pool3d(skip, 2);
+    maps = bottom_conv2_->forward(bottom_conv1_->forward(pooled).relu_()).relu_();
+    if (wants_concat(options())) maps = torch::cat({maps, pooled}, 1);
+    return up_conv_->forward(torch::cat({upsample_to(maps, skip), skip}, 1)).relu_();
+  }
+
+  std::shared_ptr<Convolution> down_conv1_, down_conv2_, bottom_conv1_, bottom_conv2_, up_conv_;
+  std::shared_ptr<Dense> output_;
+};
+
+void initialise(Network& network, std::uint64_t seed) {
+  torch::NoGradGuard no_grad;
+  const NetworkOptions& options = network.options();
+  for (auto& item : network.named_parameters()) {
+    Tensor& parameter = item.value();
+    if (parameter.dim() < 2) {
+      parameter.zero_();
+      continue;
+    }
+    // Every tensor has its own generator, so that equal layers of two variants start equally.
+    at::Generator generator =
+        at::detail::createCPUGenerator(core::mix_seed(seed, {"init", item.key()}));
+    const std::int64_t field = parameter.numel() / (parameter.size(0) * parameter.size(1));
+    const auto fan_in = static_cast<double>(parameter.size(1) * field);
+    const auto fan_out = static_cast<double>(parameter.size(0) * field);
+    if (options.init == "normal") {
+      parameter.normal_(0.0, 0.05, generator);
+    } else if (options.init == "he") {
+      parameter.normal_(0.0, std::sqrt(2.0 / fan_in), generator);
+    } else {
+      const double bound = std::sqrt(6.0 / (fan_in + fan_out));
+      parameter.uniform_(-bound, bound, generator);
+    }
+  }
+  network.output_bias_tensor().fill_(options.bias_init);
+}
+
+}  // namespace
+
+Tensor Network::attention(const Tensor&) {
+  throw core::UsageError(fmt::format("the network {} has no attention map", options().architecture),
+                         "attention maps come from gp_unet; every network has --maps saliency");
+}
+
+double Network::output_bias() const {
+  return output_bias_tensor().item().toDouble();
+}
+
+std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed) {
+  layer_table(options);  // names the layer that leaves nothing of its input
+  std::shared_ptr<Network> network;
+  if (options.architecture == "media2019") {
+    network = std::make_shared<Media2019>(options);
+  } else if (options.architecture == "cnn4") {
+    network = std::make_shared<Cnn4>(options);
+  } else {
+    network = std::make_shared<GpUnet>(options);
+  }
+  initialise(*network, seed);
+  return network;
+}
+
+}  // namespace epvs::models
