@@ -84,10 +84,14 @@ class Keys {
   std::vector<std::string> known_;
 };
 
+/// Values of one foreach row: text, or a list that "{name...}" puts in as arguments of their own.
+using Row = std::map<std::string, std::vector<std::string>>;
+
 /// Puts the values of one foreach row in place; other {names} stay for the run.
-std::string put(std::string text, const std::map<std::string, std::string>& row) {
-  for (const auto& [name, value] : row) {
+std::string put(std::string text, const Row& row) {
+  for (const auto& [name, values] : row) {
     const std::string pattern = "{" + name + "}";
+    const std::string value = core::join(values, ",");
     for (std::size_t at = text.find(pattern); at != std::string::npos;
          at = text.find(pattern, at + value.size())) {
       text.replace(at, pattern.size(), value);
@@ -96,18 +100,40 @@ std::string put(std::string text, const std::map<std::string, std::string>& row)
   return text;
 }
 
-std::vector<std::map<std::string, std::string>> foreach_rows(const Json* rows,
-                                                             const std::string& where) {
-  std::vector<std::map<std::string, std::string>> result;
-  if (rows == nullptr) return {{}};
-  if (!rows->is_array() || rows->empty()) {
-    throw UsageError(where + ": 'foreach' must be a list of tables");
+std::vector<std::string> put_all(const std::vector<std::string>& arguments, const Row& row) {
+  std::vector<std::string> result;
+  for (const std::string& argument : arguments) {
+    const bool splice = argument.size() > 5 && argument.front() == '{' &&
+                        argument.compare(argument.size() - 4, 4, "...}") == 0;
+    const auto found = splice ? row.find(argument.substr(1, argument.size() - 5)) : row.end();
+    if (found == row.end()) {
+      result.push_back(put(argument, row));
+    } else {
+      result.insert(result.end(), found->second.begin(), found->second.end());
+    }
   }
+  return result;
+}
+
+std::vector<Row> foreach_rows(const Json* rows, const std::string& where) {
+  if (rows == nullptr) return {Row{}};
+  const auto text = [](const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  std::vector<Row> result;
+  const bool tables =
+      rows->is_array() && !rows->empty() &&
+      std::all_of(rows->begin(), rows->end(), [](const Json& row) { return row.is_object(); });
+  if (!tables) throw UsageError(where + ": 'foreach' must be a list of tables");
   for (const Json& row : *rows) {
-    if (!row.is_object()) throw UsageError(where + ": 'foreach' must be a list of tables");
-    std::map<std::string, std::string> values;
+    Row values;
     for (const auto& [name, value] : row.items()) {
-      values[name] = value.is_string() ? value.get<std::string>() : value.dump();
+      values[name];
+      if (!value.is_array()) {
+        values[name].push_back(text(value));
+        continue;
+      }
+      for (const Json& entry : value) values[name].push_back(text(entry));
     }
     result.push_back(std::move(values));
   }
@@ -127,8 +153,7 @@ void read_step(const Json& table, const std::string& where, std::vector<Experime
   const auto rows = foreach_rows(keys.find("foreach", true), where);
   keys.finish();
   for (const auto& row : rows) {
-    ExperimentStep step{put(name, row), {}, retry, minutes, show};
-    for (const std::string& argument : command) step.command.push_back(put(argument, row));
+    ExperimentStep step{put(name, row), put_all(command, row), retry, minutes, show};
     const bool twice = std::any_of(steps.begin(), steps.end(), [&](const ExperimentStep& other) {
       return other.name == step.name;
     });

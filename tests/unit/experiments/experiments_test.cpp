@@ -31,8 +31,8 @@ default = "3"
 name = "train-{net}"
 minutes = 2.5
 retry = ["--resume"]
-command = ["train", "{recipes}/{net}.toml", "{features}", "{{x}"]
-foreach = [{net = "a", features = 16}, {net = "b", features = 32}]
+command = ["train", "{recipes}/{net}.toml", "{features}", "{{x}", "{set...}"]
+foreach = [{net = "a", features = 16, set = []}, {net = "b", features = 32, set = ["--set", "x=1"]}]
 )");
   ASSERT_EQ(recipe.steps.size(), 2U);
   EXPECT_EQ(recipe.steps[1].name, "train-b");
@@ -40,7 +40,8 @@ foreach = [{net = "a", features = 16}, {net = "b", features = 32}]
   EXPECT_EQ(recipe.steps[1].retry, std::vector<std::string>{"--resume"});
   const Runner runner(recipe, folder / "out", {{"recipes", "R"}});
   EXPECT_EQ(runner.command(recipe.steps[1]),
-            (std::vector<std::string>{"train", "R/b.toml", "32", "{x}"}));
+            (std::vector<std::string>{"train", "R/b.toml", "32", "{x}", "--set", "x=1"}));
+  EXPECT_EQ(runner.command(recipe.steps[0]).size(), 4U);
 }
 
 TEST(Recipe, RefusesWhatItDoesNotKnow) {

@@ -1,0 +1,78 @@
+// Every command of the build answers --help like a manual page, and wrong usage with exit code 2.
+#include <chrono>
+#include <regex>
+
+#include "core/text.h"
+#include "tests/support/test_support.h"
+
+namespace epvs {
+namespace {
+
+using tests::run_epvs;
+
+class EveryCommand : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryCommand, HelpReadsLikeAManualPage) {
+  const auto help = run_epvs({GetParam(), "--help"});
+  ASSERT_EQ(help.exit_code, 0) << help.err;
+  EXPECT_TRUE(help.err.empty()) << help.err;
+  for (const char* section :
+       {"NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "EXAMPLES\n", "EXIT STATUS\n", "CITATIONS\n"}) {
+    EXPECT_NE(help.out.find(section), std::string::npos) << section;
+  }
+  EXPECT_NE(help.out.find("epvs " + GetParam()), std::string::npos);
+  for (const std::string& line : core::split(help.out, '\n')) {
+    const bool example = line.rfind("      epvs ", 0) == 0;
+    EXPECT_TRUE(example || line.size() <= 100) << line;
+  }
+}
+
+TEST_P(EveryCommand, EveryOptionOfTheExamplesExists) {
+  const auto help = run_epvs({GetParam(), "--help"});
+  const std::regex option("--[a-z][a-z0-9-]*");
+  std::string declared;
+  std::vector<std::string> examples;
+  for (const std::string& line : core::split(help.out, '\n')) {
+    if (line.rfind("      epvs " + GetParam() + " ", 0) == 0) examples.push_back(line);
+    if (line.rfind("  --", 0) == 0) declared += line + " ";
+  }
+  EXPECT_FALSE(examples.empty());
+  for (const std::string& example : examples) {
+    const std::string own = example.substr(0, example.find('|'));
+    for (std::sregex_iterator it(own.begin(), own.end(), option), end; it != end; ++it) {
+      EXPECT_NE(declared.find("  " + it->str() + " "), std::string::npos)
+          << it->str() << " in: " << example;
+    }
+  }
+}
+
+TEST_P(EveryCommand, UnknownOptionsNameTheNearest) {
+  const auto wrong = run_epvs({GetParam(), "--quite"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.err.find("did you mean '--quiet'"), std::string::npos) << wrong.err;
+  EXPECT_TRUE(wrong.out.empty());
+}
+
+TEST_P(EveryCommand, VersionIsPrinted) {
+  const auto version = run_epvs({GetParam(), "--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_EQ(version.out.rfind("epvs " + GetParam() + " ", 0), 0U) << version.out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cli, EveryCommand, testing::ValuesIn(core::split(EPVS_CLI_COMMANDS, ' ')),
+                         [](const auto& parameter) { return parameter.param; });
+
+TEST(EvalCommand, HelpTakesLessThanFiftyMilliseconds) {
+  run_epvs({"eval", "--help"});
+  double best = 1e9;
+  for (int i = 0; i < 5; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    run_epvs({"eval", "--help"});
+    best = std::min(
+        best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  EXPECT_LT(best, 0.050);
+}
+
+}  // namespace
+}  // namespace epvs
