@@ -1,0 +1,207 @@
+#include "eval/eval_command.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "eval/tables.h"
+
+namespace epvs::eval {
+
+namespace fs = std::filesystem;
+using core::UsageError;
+
+core::Manual EvalCommand::manual() const {
+  core::Manual manual;
+  manual.name = "eval";
+  manual.summary =
+      "agreement of scorers with a reference and with each other, from tables of scores";
+  manual.synopsis = "--scores TABLE --scores TABLE ... --reference SCORER --out DIR [options]";
+  manual.description =
+      "Joins tables of scores (one row per participant, optional session_id, region, fold, repeat; "
+      "every other column is a scorer: a rater or a method) and measures how each scorer agrees "
+      "with the reference and how all scorers agree with each other: Pearson and Spearman "
+      "correlation, the six intraclass correlations of Shrout & Fleiss, Lin's concordance, squared "
+      "and absolute errors, bias and limits of agreement, each with an interval, overall and per "
+      "group. Two scorers are compared against the reference by Williams' t and Steiger's Z.\n"
+      "The numbers equal those of R (cor.test, psych::ICC, psych::r.test, p.adjust). Any counting "
+      "or rating study can be evaluated; nothing here knows about images.\n"
+      "A participant that one scorer lacks is an error that names it, not a silent loss; "
+      "--allow-missing evaluates those that are there and reports n beside every number. The main "
+      "table goes to stdout. DIR gets metrics.tsv, comparisons.tsv and metrics.json.";
+  manual.examples = {
+      {"A network against the first rater, the second rater beside it, per scanner:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --participants "
+       "participants.tsv --group-by scanner --out evaluation"},
+      {"Only the test participants of a split, one region:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
+       "--split test --regions bg --out evaluation"},
+      {"Three raters together, scans with at most 20 by the first as well:",
+       "epvs eval --scores visual.tsv --reference rater1 --together rater1,rater2,rater3 "
+       "--reference-at-most 20 --out evaluation"}};
+  manual.citations = {
+      "Shrout PE, Fleiss JL. Intraclass correlations: uses in assessing rater reliability. Psychol "
+      "Bull 1979;86:420-428. doi:10.1037/0033-2909.86.2.420",
+      "McGraw KO, Wong SP. Forming inferences about some intraclass correlation coefficients. "
+      "Psychol Methods 1996;1:30-46. doi:10.1037/1082-989X.1.1.30",
+      "Williams EJ. The comparison of regression variables. J R Stat Soc B 1959;21:396-399.",
+      "Steiger JH. Tests for comparing elements of a correlation matrix. Psychol Bull "
+      "1980;87:245-251. doi:10.1037/0033-2909.87.2.245",
+      "Lin LI. A concordance correlation coefficient to evaluate reproducibility. Biometrics "
+      "1989;45:255-268. doi:10.2307/2532051",
+      "Bland JM, Altman DG. Measuring agreement in method comparison studies. Stat Methods Med Res "
+      "1999;8:135-160. doi:10.1177/096228029900800204"};
+  return manual;
+}
+
+void EvalCommand::declare(core::CommandLine& line) {
+  line.heading("Tables and scorers");
+  line.option("--scores", &scores_,
+              "table of scores (.tsv, or .csv with commas); repeat it for every table")
+      .unit("FILE")
+      .required();
+  line.option("--reference", &join_.reference, "scorer that the others are compared with")
+      .unit("SCORER")
+      .required();
+  line.option("--scorers", &join_.scorers, "scorers to evaluate; without it all of the tables")
+      .unit("SCORER,...");
+  line.option("--together", &options_.together,
+              "scorers whose joint intraclass correlations are added")
+      .unit("SCORER,...");
+  line.option("--pairs", &pairs_, "pairs in metrics.tsv: all, or each scorer with the reference")
+      .choices({"all", "reference"});
+  line.option("--out", &out_, "folder for the results; created when missing")
+      .unit("DIR")
+      .required();
+
+  line.heading("Participants");
+  line.option("--splits", &splits_path_, "splits table; only participants of --split are evaluated")
+      .unit("FILE");
+  line.option("--split", &join_.split, "split of --splits")
+      .choices({"train", "validation", "test"});
+  line.option("--fold", &fold_,
+              "only scores of this fold; without it all folds of the scores (0 where they name "
+              "none)")
+      .range(0);
+  line.option("--repeat", &repeat_, "only scores of this repeat; without it as for --fold")
+      .range(0);
+  line.option("--regions", &join_.regions, "regions to evaluate; without it all")
+      .unit("REGION,...");
+  line.option("--allow-missing", &join_.allow_missing,
+              "evaluate complete pairs where scores are missing, and report the loss of n");
+
+  line.heading("Groups");
+  line.option("--participants", &participants_path_, "participants.tsv with columns to group by")
+      .unit("FILE");
+  line.option("--group-by", &groups_.group_by,
+              "columns of participants.tsv, or session_id, fold, repeat; scanner:sex crosses two")
+      .unit("COLUMN,...");
+  line.option("--minimum-n", &minimum_n_, "groups with fewer units say n/a and why").range(3);
+  line.option("--reference-at-most", &reference_at_most_,
+              "adds the group of units with a reference score up to this")
+      .unit("SCORE");
+  line.option("--reference-at-least", &reference_at_least_,
+              "adds the group of units with a reference score from this")
+      .unit("SCORE");
+
+  line.heading("Intervals and tests");
+  line.option("--confidence", &options_.confidence, "level of all intervals");
+  line.option("--adjust", &adjustment_, "correction of the p-values of comparisons")
+      .choices({"none", "bonferroni", "holm", "bh"});
+  line.option("--family-by", &options_.family_by,
+              "columns of comparisons.tsv (region, group, test, metric, scorer_a, scorer_b) within "
+              "whose equal values the tests form one family")
+      .unit("COLUMN,...");
+  line.option("--family", &options_.family_name, "name of the family, written in comparisons.tsv")
+      .unit("NAME");
+}
+
+void EvalCommand::read_options(const core::CommandLine& line) {
+  if (line.given("--fold")) join_.fold = fold_;
+  if (line.given("--repeat")) join_.repeat = repeat_;
+  if (line.given("--reference-at-most")) groups_.reference_at_most = reference_at_most_;
+  if (line.given("--reference-at-least")) groups_.reference_at_least = reference_at_least_;
+  options_.minimum_n = static_cast<std::size_t>(minimum_n_);
+  options_.all_pairs = pairs_ == "all";
+  options_.adjustment = adjustment_from(adjustment_);
+  options_.validate();
+  if (line.given("--split") && !line.given("--splits")) {
+    throw UsageError("--split is given without --splits", "give the splits table by --splits");
+  }
+  if (line.given("--participants") && groups_.group_by.empty()) {
+    throw UsageError("--participants is given, but nothing uses it",
+                     "name columns of it by --group-by");
+  }
+}
+
+Dataset EvalCommand::read_dataset(core::Context& context) {
+  std::vector<std::string> wanted = join_.scorers;
+  if (!wanted.empty()) {
+    wanted.push_back(join_.reference);
+    wanted.insert(wanted.end(), options_.together.begin(), options_.together.end());
+  }
+  std::vector<core::ScoresTable> tables;
+  std::set<fs::path> seen;
+  for (const std::string& path : scores_) {
+    core::require_exists(path, "scores table");
+    if (!seen.insert(fs::weakly_canonical(path)).second) {
+      throw UsageError(fmt::format("--scores {} is given twice", path));
+    }
+    tables.push_back(read_scores(path, wanted));
+    context.provenance.add_input(path);
+  }
+  if (!splits_path_.empty()) {
+    splits_ = core::Splits::read(splits_path_);
+    context.provenance.add_input(splits_path_);
+    join_.splits = &*splits_;
+  }
+  if (!participants_path_.empty()) {
+    participants_ = core::Table::read(participants_path_);
+    context.provenance.add_input(participants_path_);
+  }
+  return join(tables, join_);
+}
+
+void EvalCommand::write_outputs(core::Context& context, const Evaluation& evaluation) const {
+  const core::Table metrics = metrics_table(evaluation);
+  const core::Table comparisons = comparisons_table(evaluation);
+  core::Json document;
+  document["provenance"] = context.provenance.to_json();
+  document["metrics"] = table_to_json(metrics);
+  document["comparisons"] = table_to_json(comparisons);
+  metrics.write(out_ / "metrics.tsv");
+  comparisons.write(out_ / "comparisons.tsv");
+  context.provenance.write_beside(out_ / "comparisons.tsv");
+  core::write_json(out_ / "metrics.json", document);
+  context.log.info("wrote metrics.tsv ({} rows), comparisons.tsv ({} rows), metrics.json to {}",
+                   metrics.rows(), comparisons.rows(), out_.string());
+}
+
+void EvalCommand::run(core::Context& context) {
+  read_options(context.line);
+  for (const char* name : {"metrics.tsv", "comparisons.tsv", "metrics.json"}) {
+    if (!context.dry_run) core::refuse_existing(out_ / name, context.force);
+  }
+  const Dataset data = read_dataset(context);
+  context.log.info("{} units (participant, session, region), {} scorers: {}", data.units.size(),
+                   data.scorers.size(), core::join(data.scorers, ", "));
+  if (!data.unscored_participants.empty()) {
+    context.log.warning("{} participants of the split have no scores at all",
+                        data.unscored_participants.size());
+  }
+  if (context.dry_run) {
+    context.log.info("dry run: would write metrics.tsv, comparisons.tsv, metrics.json to {}",
+                     out_.string());
+    return;
+  }
+  const Evaluation evaluation =
+      evaluate(data, participants_ ? &*participants_ : nullptr, groups_, options_);
+  write_outputs(context, evaluation);
+  fmt::print("{}", main_table(evaluation, join_.reference));
+}
+
+}  // namespace epvs::eval

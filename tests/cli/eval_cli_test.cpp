@@ -1,0 +1,211 @@
+// `epvs eval` as users meet it: outputs, provenance, every bad input with its message and exit
+// code.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "core/files.h"
+#include "core/json.h"
+#include "core/table.h"
+#include "tests/support/test_support.h"
+
+namespace epvs {
+namespace {
+
+using tests::CommandResult;
+using tests::run_epvs;
+using tests::TemporaryFolder;
+
+class EvalCommandLine : public testing::Test {
+ protected:
+  void write(const std::string& name, const std::string& text) {
+    core::write_text(folder_ / name, text);
+  }
+  CommandResult eval(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "eval");
+    return run_epvs(arguments, folder_.path());
+  }
+  /// The two standard tables with `extra` options.
+  CommandResult standard(std::vector<std::string> extra = {}) {
+    std::vector<std::string> arguments = {"--scores",    "visual.tsv", "--scores", "gp.tsv",
+                                          "--reference", "rater1",     "--out",    "out"};
+    arguments.insert(arguments.end(), extra.begin(), extra.end());
+    return eval(arguments);
+  }
+  void expect(const CommandResult& result, int exit_code, const std::vector<std::string>& texts) {
+    EXPECT_EQ(result.exit_code, exit_code) << result.err;
+    for (const std::string& text : texts) {
+      EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in\n"
+                                                          << result.err;
+    }
+  }
+  void SetUp() override {
+    std::string visual = "participant_id\tregion\trater1\trater2\n";
+    std::string gp = "participant_id\tregion\tgp\n";
+    std::string participants = "participant_id\tscanner\n";
+    for (int i = 0; i < 12; ++i) {
+      const std::string id = "sub-" + std::to_string(i);
+      visual += id + "\tbg\t" + std::to_string((i * 7) % 11) + "\t" +
+                std::to_string((i * 7) % 11 + i % 2) + "\n";
+      gp += id + "\tbg\t" + std::to_string((i * 7) % 11 + (i * 3) % 5) + ".5\n";
+      participants += id + "\t" + (i % 3 == 0 ? "ge" : "philips") + "\n";
+    }
+    write("visual.tsv", visual);
+    write("gp.tsv", gp);
+    write("participants.tsv", participants);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(EvalCommandLine, WritesTablesWithProvenance) {
+  const CommandResult result =
+      standard({"--participants", "participants.tsv", "--group-by", "scanner"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("scanner=ge"), std::string::npos);
+  EXPECT_NE(result.out.find("Williams"), std::string::npos);
+  const core::Table metrics = core::Table::read(folder_ / "out/metrics.tsv");
+  EXPECT_EQ(metrics.columns(),
+            (std::vector<std::string>{"region", "group", "n", "reference", "scorer", "metric",
+                                      "parameter", "estimate", "ci_low", "ci_high", "ci_method",
+                                      "statistic", "df1", "df2", "p", "note"}));
+  const core::Table comparisons = core::Table::read(folder_ / "out/comparisons.tsv");
+  EXPECT_EQ(
+      comparisons.columns(),
+      (std::vector<std::string>{"region", "group", "n", "reference", "scorer_a", "scorer_b", "test",
+                                "metric", "difference", "ci_low", "ci_high", "statistic", "df", "p",
+                                "p_adjusted", "adjustment", "family", "note"}));
+  const core::Json document = core::read_json(folder_ / "out/metrics.json");
+  EXPECT_EQ(document["metrics"].size(), metrics.rows());
+  EXPECT_EQ(document["comparisons"].size(), comparisons.rows());
+  EXPECT_EQ(document["provenance"]["inputs"].size(), 3u);
+  EXPECT_EQ(document["metrics"][0]["estimate"].get<double>(), metrics.number(0, "estimate"));
+}
+
+TEST_F(EvalCommandLine, ShroutFleissTogether) {
+  write("sf.tsv",
+        "participant_id\tj1\tj2\tj3\tj4\n1\t9\t2\t5\t8\n2\t6\t1\t3\t2\n3\t8\t4\t6\t8\n"
+        "4\t7\t1\t2\t6\n5\t10\t5\t6\t9\n6\t6\t2\t4\t7\n");
+  const CommandResult result = eval(
+      {"--scores", "sf.tsv", "--reference", "j1", "--together", "j1,j2,j3,j4", "--out", "out"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const core::Table metrics = core::Table::read(folder_ / "out/metrics.tsv");
+  const std::vector<double> published = {.17, .29, .71, .44, .62, .91};
+  std::vector<double> found;
+  for (std::size_t row = 0; row < metrics.rows(); ++row) {
+    if (metrics.cell(row, "scorer") == "j1+j2+j3+j4") {
+      found.push_back(std::round(100 * metrics.number(row, "estimate")) / 100);
+    }
+  }
+  EXPECT_EQ(found, published);
+}
+
+TEST_F(EvalCommandLine, HelpIsAManualPageAndFast) {
+  const auto start = std::chrono::steady_clock::now();
+  const CommandResult result = eval({"--help"});
+  const auto elapsed = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(result.exit_code, 0);
+  for (const char* text : {"NAME", "SYNOPSIS", "EXAMPLES", "CITATIONS", "--allow-missing"}) {
+    EXPECT_NE(result.out.find(text), std::string::npos) << text;
+  }
+  EXPECT_LT(std::chrono::duration<double>(elapsed).count(), .5);  // 8 ms alone on the machine
+}
+
+TEST_F(EvalCommandLine, RefusesToOverwrite) {
+  ASSERT_EQ(standard().exit_code, 0);
+  expect(standard(), 2, {"metrics.tsv exists already", "--force"});
+  EXPECT_EQ(standard({"--force"}).exit_code, 0);
+}
+
+TEST_F(EvalCommandLine, DryRunWritesNothing) {
+  const CommandResult result = standard({"--dry-run"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+}
+
+TEST_F(EvalCommandLine, ConstantScorerIsMissingWithReasonAndExitZero) {
+  write("gp.tsv", "participant_id\tflat\n");
+  std::string text = "participant_id\tflat\n";
+  for (int i = 0; i < 12; ++i) text += "sub-" + std::to_string(i) + "\t3\n";
+  write("gp.tsv", text);
+  const CommandResult result = standard();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv").find("the scorer is constant"),
+            std::string::npos);
+}
+
+TEST_F(EvalCommandLine, TwoParticipantsGiveReasonsNotNumbers) {
+  write("visual.tsv", "participant_id\trater1\na\t1\nb\t2\n");
+  write("gp.tsv", "participant_id\tgp\na\t1\nb\t4\n");
+  ASSERT_EQ(standard().exit_code, 0);
+  EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv").find("n = 2, below the minimum of 3"),
+            std::string::npos);
+}
+
+TEST_F(EvalCommandLine, MissingParticipantsAreNamed) {
+  write("gp.tsv", "participant_id\tregion\tgp\nsub-1\tbg\t2\nsub-2\tbg\t3\nsub-3\tbg\t5\n");
+  expect(standard(), 3, {"'gp' lacks 9 of 12: sub-0 bg", "--allow-missing"});
+  EXPECT_EQ(standard({"--allow-missing"}).exit_code, 0);
+  EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv").find("9 of 12 units lack a score"),
+            std::string::npos);
+}
+
+TEST_F(EvalCommandLine, BadCells) {
+  write("gp.tsv", "participant_id\tgp\nsub-1\tinf\n");
+  expect(standard(), 3, {"gp.tsv line 2", "'inf'", "finite number"});
+  write("gp.tsv", "participant_id\tgp\nsub-1\tnan\n");
+  expect(standard(), 3, {"gp.tsv line 2", "'nan'"});
+  write("gp.tsv", "participant_id\tgp\nsub-1\t3,5\n");
+  expect(standard(), 3, {"'3,5'", "point, not a comma"});
+  write("gp.tsv", "participant_id\tgp\nsub-1\tmany\n");
+  expect(standard(), 3, {"gp.tsv line 2", "column 'gp'", "'many'"});
+  write("gp.tsv", "participant_id\tgp\nsub-1\t1\nsub-2\t2\nsub-1\t3\n");
+  expect(standard(), 3, {"gp.tsv line 4", "sub-1 was scored already", "line 2"});
+  write("gp.tsv", "participant_id\tgp\nsub-1\t1\textra\n");
+  expect(standard(), 3, {"gp.tsv line 2", "3 cells", "2 columns"});
+  write("gp.tsv", "participant_id,gp\nsub-1,1\n");
+  expect(standard(), 3, {"separated by ','", ".csv"});
+  write("gp.tsv", "");
+  expect(standard(), 3, {"gp.tsv is empty"});
+  write("gp.tsv", "subject\tgp\n1\t2\n");
+  expect(standard(), 3, {"no column 'participant_id'"});
+}
+
+TEST_F(EvalCommandLine, WindowsLinesMarkAndCsvAreUnderstood) {
+  ASSERT_EQ(standard().exit_code, 0);
+  const std::string plain = core::read_text(folder_ / "out/metrics.tsv");
+  std::string csv = "\xEF\xBB\xBF";
+  for (const char c : core::read_text(folder_ / "gp.tsv")) {
+    csv += c == '\t' ? std::string(",") : c == '\n' ? std::string("\r\n") : std::string(1, c);
+  }
+  write("gp.csv", csv);
+  ASSERT_EQ(eval({"--scores", "visual.tsv", "--scores", "gp.csv", "--reference", "rater1", "--out",
+                  "csv"})
+                .exit_code,
+            0);
+  EXPECT_EQ(core::read_text(folder_ / "csv/metrics.tsv"), plain);
+}
+
+TEST_F(EvalCommandLine, BadUsage) {
+  expect(eval({"--scores", "visual.tsv", "--out", "out"}), 2, {"--reference is missing"});
+  expect(eval({"--scores", "nowhere.tsv", "--reference", "r", "--out", "o"}), 3,
+         {"nowhere.tsv does not exist"});
+  expect(eval({"--scores", "visual.tsv", "--scores", "visual.tsv", "--reference", "rater1", "--out",
+               "o"}),
+         2, {"visual.tsv is given twice"});
+  expect(eval({"--scores", "visual.tsv", "--reference", "region", "--out", "o"}), 2,
+         {"'region' is a key column"});
+  expect(eval({"--scores", "visual.tsv", "--reference", "rater3", "--out", "o"}), 2,
+         {"'rater3'", "did you mean"});
+  expect(standard({"--refrence", "x"}), 2, {"unknown option --refrence"});
+  expect(standard({"--split", "test"}), 2, {"--split is given without --splits"});
+  expect(standard({"--participants", "participants.tsv"}), 2, {"nothing uses it", "--group-by"});
+  expect(standard({"--group-by", "scanner"}), 2, {"needs a participants table"});
+  expect(standard({"--adjust", "fdr"}), 2, {"--adjust", "fdr"});
+  expect(standard({"--confidence", "1.5"}), 2, {"--confidence = 1.5"});
+  expect(standard({"--minimum-n", "1"}), 2, {"--minimum-n = 1"});
+}
+
+}  // namespace
+}  // namespace epvs
