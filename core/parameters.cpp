@@ -100,7 +100,8 @@ std::string Parameter::constraint() const {
   if (low && !high) parts.push_back(fmt::format("at least {}", minimum_));
   if (!low && high) parts.push_back(fmt::format("at most {}", maximum_));
   const std::string shown = show(default_);
-  if (!required_ && !is_flag() && !shown.empty()) parts.push_back("default " + shown);
+  if (!required_ && !is_flag() && !shown.empty() && shown != "n/a")
+    parts.push_back("default " + shown);
   return join(parts, "; ");
 }
 
