@@ -74,6 +74,7 @@ RegionTable RegionTable::from_toml(const fs::path& path) {
   RegionTable table;
   table.source_ = path.string();
   for (const auto& [key, value] : document.items()) {
+    if (key == "recipe_version") continue;
     if (key != "regions") {
       throw core::UsageError(fmt::format("{}: unknown key '{}'{}", path.string(), key,
                                          core::did_you_mean(key, {"regions"})),
