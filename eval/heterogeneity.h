@@ -1,0 +1,67 @@
+// Do scanners agree? Correlations of k independent groups compared and pooled on Fisher's z scale.
+//
+// z = atanh(r) has variance 1 / (n - 3). Q = sum w (z - mean)^2 with w = n - 3 is chi-squared with
+// k - 1 degrees of freedom when all correlations are equal (Fisher 1921; Hedges & Olkin 1985).
+// Random effects by DerSimonian & Laird 1986: tau2 = max(0, (Q - (k - 1)) / (W - sum w^2 / W)),
+// weights 1 / (1 / w + tau2). I2 = max(0, (Q - (k - 1)) / Q), its interval is the test-based one of
+// Higgins & Thompson 2002.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace epvs::eval {
+
+struct GroupCorrelation {
+  std::string group;
+  std::size_t n = 0;
+  double r = 0.0;
+};
+
+/// A correlation with its interval on the r scale, from z +- quantile * se.
+struct PooledCorrelation {
+  double r = 0.0;
+  double ci_low = 0.0;
+  double ci_high = 0.0;
+  double z = 0.0;
+  double se_z = 0.0;
+};
+
+struct CorrelationHeterogeneity {
+  std::size_t groups = 0;  ///< groups used
+  std::size_t n = 0;       ///< participants in them
+  double q = 0.0;
+  double df = 0.0;
+  double p = 0.0;
+  double tau2 = 0.0;  ///< on the z scale
+  double i2 = 0.0;    ///< fraction, 0..1
+  double i2_low = 0.0;
+  double i2_high = 0.0;
+  PooledCorrelation fixed;
+  PooledCorrelation random;
+  /// "scanner-x: n = 3, needs at least 4": groups that could not enter.
+  std::vector<std::string> left_out;
+  std::string note;  ///< why the numbers are NaN (fewer than two usable groups)
+};
+
+/// Groups with n < 4, with r not a number or |r| = 1 are left out and named. Throws InputError for
+/// |r| > 1 and UsageError for a confidence outside (0, 1).
+CorrelationHeterogeneity correlation_heterogeneity(const std::vector<GroupCorrelation>& groups,
+                                                   double confidence = 0.95);
+
+struct LeaveOneOut {
+  std::string left_out_group;
+  std::size_t n = 0;        ///< participants that remain
+  double estimate = 0.0;    ///< of those that remain
+  double difference = 0.0;  ///< estimate minus the estimate of everyone
+};
+
+/// The metric of all participants except those of one group, for each group in order of first
+/// appearance. `metric` gets the row numbers that remain and may return NaN.
+std::vector<LeaveOneOut> leave_one_group_out(
+    const std::vector<std::string>& labels,
+    const std::function<double(const std::vector<std::size_t>&)>& metric);
+
+}  // namespace epvs::eval
