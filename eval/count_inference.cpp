@@ -1,0 +1,176 @@
+#include <cmath>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "eval/count_regression.h"
+#include "eval/distributions.h"
+#include "eval/estimate.h"
+
+namespace epvs::eval {
+namespace {
+
+const std::vector<std::pair<CountModel, std::string>> kModelNames = {
+    {CountModel::kPoisson, "poisson"},
+    {CountModel::kNegativeBinomial, "nb"},
+    {CountModel::kZeroInflatedPoisson, "zip"},
+    {CountModel::kZeroInflatedNegativeBinomial, "zinb"}};
+
+/// Why two fits cannot be compared by their likelihoods; empty when they can.
+std::string incomparable(const CountFit& smaller, const CountFit& larger) {
+  if (!smaller.available()) return smaller.unavailable;
+  if (!larger.available()) return larger.unavailable;
+  if (smaller.n != larger.n) {
+    return fmt::format("the models were fitted to {} and {} participants", smaller.n, larger.n);
+  }
+  if (has_zero_part(smaller.requested) != has_zero_part(larger.requested)) {
+    return "a model without zero part is no regular point of one with it: compare by AIC";
+  }
+  if (larger.requested_parameters <= smaller.requested_parameters) {
+    return fmt::format("{} parameters against {}: the second model is not larger",
+                       smaller.requested_parameters, larger.requested_parameters);
+  }
+  if (!smaller.converged || !larger.converged) return "a fit did not converge";
+  return {};
+}
+
+Eigen::VectorXd estimates(const std::vector<Coefficient>& coefficients) {
+  Eigen::VectorXd values(static_cast<Eigen::Index>(coefficients.size()));
+  for (Eigen::Index i = 0; i < values.size(); ++i) {
+    values[i] = coefficients[static_cast<std::size_t>(i)].estimate;
+  }
+  return values;
+}
+
+struct MeanPrediction {
+  double mean = 0.0;
+  Eigen::VectorXd gradient;  ///< in b and g
+};
+
+/// Mean of (1 - p) mu over the rows and its gradient: m x in b, -p m z in g.
+MeanPrediction mean_prediction(const Eigen::MatrixXd& x, const Eigen::MatrixXd& z,
+                               const Eigen::VectorXd& b, const Eigen::VectorXd& g) {
+  const Eigen::VectorXd mu = (x * b).array().exp();
+  Eigen::VectorXd p = Eigen::VectorXd::Zero(x.rows());
+  if (g.size() > 0) p = (1.0 + (-(z * g)).array().exp()).inverse();
+  const Eigen::VectorXd m = (1.0 - p.array()) * mu.array();
+  const auto n = static_cast<double>(x.rows());
+  MeanPrediction result;
+  result.mean = m.sum() / n;
+  result.gradient.resize(b.size() + g.size());
+  result.gradient.head(b.size()) = x.transpose() * m / n;
+  if (g.size() > 0) {
+    const Eigen::VectorXd weights = -(p.array() * m.array());
+    result.gradient.tail(g.size()) = z.transpose() * weights / n;
+  }
+  return result;
+}
+
+Ratio interval(double log_ratio, double se, double confidence) {
+  const double quantile = normal_quantile(0.5 + confidence / 2.0);
+  return {std::exp(log_ratio), std::exp(log_ratio - quantile * se),
+          std::exp(log_ratio + quantile * se)};
+}
+
+}  // namespace
+
+std::string name_of(CountModel model) {
+  for (const auto& [value, name] : kModelNames) {
+    if (value == model) return name;
+  }
+  EPVS_ASSERT(false);
+}
+
+CountModel count_model_from(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& [value, known] : kModelNames) {
+    if (known == name) return value;
+    names.push_back(known);
+  }
+  throw core::UsageError("unknown count model '" + name + "'" + core::did_you_mean(name, names),
+                         "the models are " + core::join(names, ", "));
+}
+
+bool has_zero_part(CountModel model) {
+  return model == CountModel::kZeroInflatedPoisson ||
+         model == CountModel::kZeroInflatedNegativeBinomial;
+}
+
+bool has_dispersion(CountModel model) {
+  return model == CountModel::kNegativeBinomial ||
+         model == CountModel::kZeroInflatedNegativeBinomial;
+}
+
+Design make_design(std::size_t n,
+                   const std::vector<std::pair<std::string, std::vector<double>>>& covariates) {
+  Design design;
+  design.values.resize(static_cast<Eigen::Index>(n),
+                       static_cast<Eigen::Index>(covariates.size()) + 1);
+  design.values.col(0).setOnes();
+  design.terms.push_back("intercept");
+  for (const auto& [name, values] : covariates) {
+    if (values.size() != n) {
+      throw core::InputError(
+          fmt::format("covariate '{}' has {} values for {} participants", name, values.size(), n));
+    }
+    const auto column = static_cast<Eigen::Index>(design.terms.size());
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!std::isfinite(values[i])) {
+        throw core::InputError(fmt::format("covariate '{}' of participant {} is {}, expected a "
+                                           "finite number",
+                                           name, i + 1, values[i]),
+                               "drop participants with missing covariates");
+      }
+      design.values(static_cast<Eigen::Index>(i), column) = values[i];
+    }
+    design.terms.push_back(name);
+  }
+  return design;
+}
+
+LikelihoodRatioTest likelihood_ratio_test(const CountFit& smaller, const CountFit& larger) {
+  LikelihoodRatioTest test{kNaN, kNaN, kNaN, incomparable(smaller, larger)};
+  if (!test.note.empty()) return test;
+  test.statistic = std::max(0.0, 2.0 * (larger.log_likelihood - smaller.log_likelihood));
+  test.df = larger.requested_parameters - smaller.requested_parameters;
+  test.p = chi_squared_upper(test.statistic, test.df);
+  if (has_dispersion(larger.requested) && !has_dispersion(smaller.requested)) {
+    if (test.df == 1.0) {
+      test.p = test.statistic > 0.0 ? test.p / 2.0 : 1.0;
+      test.note = "p halved: the null lies on the edge";
+    } else {
+      test.note = "conservative: dispersion lies on the edge under the null";
+    }
+  }
+  return test;
+}
+
+Ratio ratio_per(const Coefficient& coefficient, double per, double confidence) {
+  Ratio result = interval(per * coefficient.estimate, std::abs(per) * coefficient.se, confidence);
+  return result;
+}
+
+OverallRatio overall_ratio(const CountFit& fit, const Design& count_design,
+                           const Design& zero_design, Eigen::Index count_term,
+                           Eigen::Index zero_term, double per, double confidence) {
+  OverallRatio result{kNaN, kNaN, kNaN, kNaN, {kNaN, kNaN, kNaN}};
+  if (!fit.available()) return result;
+  const bool zero_part = has_zero_part(fit.fitted);
+  const Eigen::VectorXd b = estimates(fit.count);
+  const Eigen::VectorXd g = zero_part ? estimates(fit.zero) : Eigen::VectorXd();
+  Eigen::MatrixXd x = count_design.values;
+  Eigen::MatrixXd z = zero_part ? zero_design.values : Eigen::MatrixXd(x.rows(), 0);
+  const MeanPrediction before = mean_prediction(x, z, b, g);
+  if (count_term >= 0) x.col(count_term).array() += per;
+  if (zero_term >= 0 && zero_part) z.col(zero_term).array() += per;
+  const MeanPrediction after = mean_prediction(x, z, b, g);
+  const Eigen::VectorXd gradient = after.gradient / after.mean - before.gradient / before.mean;
+  const Eigen::Index k = gradient.size();
+  result.log_ratio = std::log(after.mean / before.mean);
+  result.se = std::sqrt(gradient.dot(fit.covariance.topLeftCorner(k, k) * gradient));
+  result.z = result.log_ratio / result.se;
+  result.p = normal_two_sided(result.z);
+  result.ratio = interval(result.log_ratio, result.se, confidence);
+  return result;
+}
+
+}  // namespace epvs::eval
