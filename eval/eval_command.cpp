@@ -18,6 +18,8 @@ using core::UsageError;
 core::Manual EvalCommand::manual() const {
   core::Manual manual;
   manual.name = "eval";
+  manual.uses_threads = true;
+  manual.uses_seed = true;
   manual.summary =
       "agreement of scorers with a reference and with each other, from tables of scores";
   manual.synopsis = "--scores TABLE --scores TABLE ... --reference SCORER --out DIR [options]";
@@ -108,7 +110,30 @@ void EvalCommand::declare(core::CommandLine& line) {
               "adds the group of units with a reference score from this")
       .unit("SCORE");
 
+  line.heading("Cuts");
+  line.option("--thresholds", &options_.cuts.thresholds,
+              "scores above which a scorer says yes: accuracy, sensitivity, specificity and AUC")
+      .unit("SCORE,...");
+  line.option("--categories", &options_.cuts.category_bounds,
+              "upper bounds of categories for kappa (none, linear, quadratic weights): 0,10,20,40 "
+              "makes 0, 1-10, 11-20, 21-40, above")
+      .unit("SCORE,...");
+
   line.heading("Intervals and tests");
+  line.option("--bootstrap", &bootstrap_,
+              "resamples of participants for BCa and percentile intervals of every metric and for "
+              "differences between scorers; 0 for none, 10000 is usual")
+      .range(0, 1e7);
+  line.option("--permutations", &permutations_,
+              "permutations for p-values of association and of differences; 0 for none")
+      .range(0, 1e7);
+  line.option("--strata", &strata_,
+              "column of participants.tsv within whose values participants are drawn and permuted")
+      .unit("COLUMN");
+  line.option("--resamples", &resamples_path_,
+              "table with one resample a row (participant_id in every cell) instead of drawn ones, "
+              "to repeat the bootstrap of another program exactly")
+      .unit("FILE");
   line.option("--confidence", &options_.confidence, "level of all intervals");
   line.option("--adjust", &adjustment_, "correction of the p-values of comparisons")
       .choices({"none", "bonferroni", "holm", "bh"});
@@ -128,13 +153,23 @@ void EvalCommand::read_options(const core::CommandLine& line) {
   options_.minimum_n = static_cast<std::size_t>(minimum_n_);
   options_.all_pairs = pairs_ == "all";
   options_.adjustment = adjustment_from(adjustment_);
+  options_.resampling.bootstrap = static_cast<std::size_t>(bootstrap_);
+  options_.resampling.permutations = static_cast<std::size_t>(permutations_);
   options_.validate();
   if (line.given("--split") && !line.given("--splits")) {
     throw UsageError("--split is given without --splits", "give the splits table by --splits");
   }
-  if (line.given("--participants") && groups_.group_by.empty()) {
+  if (line.given("--participants") && groups_.group_by.empty() && strata_.empty()) {
     throw UsageError("--participants is given, but nothing uses it",
-                     "name columns of it by --group-by");
+                     "name columns of it by --group-by or --strata");
+  }
+  if (!resamples_path_.empty() && bootstrap_ > 0) {
+    throw UsageError("--bootstrap and --resamples exclude each other",
+                     "the number of resamples is that of the rows of the table");
+  }
+  if (!strata_.empty() && bootstrap_ == 0 && permutations_ == 0) {
+    throw UsageError("--strata is given, but nothing is drawn",
+                     "give --bootstrap or --permutations too");
   }
 }
 
@@ -164,6 +199,19 @@ Dataset EvalCommand::read_dataset(core::Context& context) {
     context.provenance.add_input(participants_path_);
   }
   return join(tables, join_);
+}
+
+void EvalCommand::read_resamples(core::Context& context) {
+  if (resamples_path_.empty()) return;
+  const core::Table table = core::Table::read(resamples_path_);
+  context.provenance.add_input(resamples_path_);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    std::vector<std::string>& draw = options_.resampling.given.emplace_back();
+    for (std::size_t column = 0; column < table.columns().size(); ++column) {
+      draw.push_back(table.cell(row, column));
+    }
+  }
+  options_.resampling.bootstrap = table.rows();
 }
 
 void EvalCommand::write_outputs(core::Context& context, const Evaluation& evaluation) const {
@@ -198,8 +246,24 @@ void EvalCommand::run(core::Context& context) {
                      out_.string());
     return;
   }
+  read_resamples(context);
+  options_.resampling.seed = context.seed;
+  options_.resampling.threads = context.threads;
+  if (!strata_.empty()) {
+    options_.resampling.strata =
+        unit_column(data, participants_ ? &*participants_ : nullptr, strata_);
+  }
+  std::unique_ptr<core::Progress> progress;
+  options_.progress = [&](std::size_t, std::size_t all) {
+    if (all < 2 || (options_.resampling.bootstrap == 0 && permutations_ == 0)) return;
+    if (!progress) {
+      progress = std::make_unique<core::Progress>(context.log, "resampling", all, "group");
+    }
+    progress->advance();
+  };
   const Evaluation evaluation =
       evaluate(data, participants_ ? &*participants_ : nullptr, groups_, options_);
+  progress.reset();
   write_outputs(context, evaluation);
   fmt::print("{}", main_table(evaluation, join_.reference));
 }

@@ -23,6 +23,7 @@ class EvalCommand : public core::Command {
  private:
   void read_options(const core::CommandLine& line);
   Dataset read_dataset(core::Context& context);
+  void read_resamples(core::Context& context);
   void write_outputs(core::Context& context, const Evaluation& evaluation) const;
 
   std::vector<std::string> scores_;
@@ -34,6 +35,10 @@ class EvalCommand : public core::Command {
   double reference_at_most_ = kNaN;
   double reference_at_least_ = kNaN;
   int minimum_n_ = 3;
+  int bootstrap_ = 0;
+  int permutations_ = 0;
+  std::string strata_;
+  std::filesystem::path resamples_path_;
   std::string pairs_ = "all";
   std::string adjustment_ = "holm";
 

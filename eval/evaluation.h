@@ -1,6 +1,8 @@
 // All statistics of a joined dataset: the rows of metrics.tsv and comparisons.tsv.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,8 +10,22 @@
 #include "eval/groups.h"
 #include "eval/join.h"
 #include "eval/multiplicity.h"
+#include "eval/pair_statistics.h"
 
 namespace epvs::eval {
+
+/// Bootstrap and permutation.
+struct ResamplingOptions {
+  std::size_t bootstrap = 0;     ///< resamples; 0 for none
+  std::size_t permutations = 0;  ///< 0 for none
+  std::uint64_t seed = 1;
+  int threads = 1;
+  /// Per unit of the dataset: participants are drawn within equal texts; empty for one stratum.
+  std::vector<std::string> strata;
+  /// Given resamples instead of drawn ones: lists of participant_id. A group of other participants
+  /// than those of the first list gets n/a.
+  std::vector<std::vector<std::string>> given;
+};
 
 struct EvaluationOptions {
   double confidence = 0.95;
@@ -22,7 +38,11 @@ struct EvaluationOptions {
   Adjustment adjustment = Adjustment::kHolm;
   /// Columns of comparisons.tsv within whose equal values tests form one family.
   std::vector<std::string> family_by = {"test", "metric", "group"};
-  std::string family_name;  ///< written in the output; made from family_by when empty
+  std::string family_name;  ///< written in the output before the columns of family_by
+  PairOptions cuts;         ///< thresholds and categories
+  ResamplingOptions resampling;
+  /// Called after each region and group with the number done and the number of all.
+  std::function<void(std::size_t, std::size_t)> progress;
 
   /// Throws UsageError naming option, value and constraint.
   void validate() const;

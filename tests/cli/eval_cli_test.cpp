@@ -187,7 +187,51 @@ TEST_F(EvalCommandLine, WindowsLinesMarkAndCsvAreUnderstood) {
   EXPECT_EQ(core::read_text(folder_ / "csv/metrics.tsv"), plain);
 }
 
+TEST_F(EvalCommandLine, BootstrapIsTheSameForAnyThreads) {
+  for (const char* threads : {"1", "3"}) {
+    const CommandResult result =
+        standard({"--bootstrap", "200", "--permutations", "100", "--seed", "4", "--thresholds", "5",
+                  "--categories", "0,3,8", "--threads", threads, "--force"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    core::write_text(folder_ / threads, core::read_text(folder_ / "out/metrics.tsv") +
+                                            core::read_text(folder_ / "out/comparisons.tsv"));
+  }
+  const std::string text = core::read_text(folder_ / "1");
+  EXPECT_EQ(text, core::read_text(folder_ / "3"));
+  for (const char* part : {"\tbca\t", "\tpercentile\t", "\tbootstrap\tmae\t",
+                           "\tpermutation\tmae\t", "\tauc\t>5\t", "\tkappa_linear\t0|3|8\t"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part;
+  }
+}
+
+TEST_F(EvalCommandLine, GivenResamples) {
+  std::string text;
+  for (int i = 0; i < 12; ++i) text += (i == 0 ? "d0" : "\td" + std::to_string(i));
+  text += "\n";
+  for (int b = 0; b < 60; ++b) {
+    for (int i = 0; i < 12; ++i) {
+      text +=
+          (i == 0 ? "" : "\t") + std::string("sub-") + std::to_string((i * i + b * (i + 3)) % 12);
+    }
+    text += "\n";
+  }
+  write("resamples.tsv", text);
+  ASSERT_EQ(standard({"--resamples", "resamples.tsv"}).exit_code, 0);
+  EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv").find("\tbca\t"), std::string::npos);
+  write("resamples.tsv", "a\tb\nsub-1\tsub-2\n");
+  ASSERT_EQ(standard({"--resamples", "resamples.tsv", "--force"}).exit_code, 0);
+  EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv")
+                .find("the given resamples draw 2 participants, not the 12 of this group"),
+            std::string::npos);
+  expect(standard({"--resamples", "resamples.tsv", "--bootstrap", "9", "--force"}), 2,
+         {"exclude each other"});
+}
+
 TEST_F(EvalCommandLine, BadUsage) {
+  expect(standard({"--categories", "0,20,10"}), 2,
+         {"--categories = 0|20|10", "above the one before"});
+  expect(standard({"--strata", "scanner", "--participants", "participants.tsv"}), 2,
+         {"--strata is given, but nothing is drawn"});
   expect(eval({"--scores", "visual.tsv", "--out", "out"}), 2, {"--reference is missing"});
   expect(eval({"--scores", "nowhere.tsv", "--reference", "r", "--out", "o"}), 3,
          {"nowhere.tsv does not exist"});
