@@ -32,7 +32,8 @@ void write_png(const std::filesystem::path& path, const Picture& picture,
 
 /// Copies `part` into `canvas` with its top left corner at (x, y).
 void paste(Picture& canvas, const Picture& part, int x, int y);
-/// Letters of 5x7 pixels times `scale`, upper and lower case ASCII; others show as a box.
+/// Letters of 5x9 pixels (two below the line) times `scale`, upper and lower case ASCII; others
+/// show as a box.
 void draw_text(Picture& canvas, int x, int y, const std::string& text, Colour colour,
                int scale = 1);
 int text_width(const std::string& text, int scale = 1);
@@ -59,6 +60,10 @@ struct Contour {
 Picture slice_picture(const Volume<float>& scan, Plane plane, std::int64_t index,
                       double mm_per_pixel, const GreyWindow& window,
                       const std::vector<Contour>& contours = {});
+
+/// Per axis the slice that holds most of the mask: what a picture of the region should show (the
+/// centre of mass of paired structures lies between them). Throws InputError for an empty mask.
+Shape largest_slices(const Volume<std::uint8_t>& mask);
 
 /// Three planes through `centre` (a voxel of the canonical scan) side by side, labelled, with
 /// `title` above and the `contours` of the regions; about 900 pixels wide.
