@@ -1,5 +1,7 @@
 #include "models/cohort_tensors.h"
 
+#include <ATen/ATen.h>
+
 #include <fmt/format.h>
 
 #include <cmath>
@@ -14,14 +16,14 @@
 
 namespace epvs::models {
 
-using torch::Tensor;
+using at::Tensor;
 
 Tensor VolumeSource::batch(const std::vector<std::size_t>& rows) const {
   EPVS_ASSERT(!rows.empty());
   if (rows.size() == 1) return volume(rows.front());
   std::vector<Tensor> volumes;
   for (const std::size_t row : rows) volumes.push_back(volume(row));
-  return torch::cat(volumes, 0);
+  return at::cat(volumes, 0);
 }
 
 struct CohortSource::State {
@@ -87,7 +89,7 @@ Tensor CohortSource::volume(std::size_t row) const {
           "prepare this participant again");
     }
   }
-  Tensor tensor = torch::from_blob(voxels.data(), {1, 1, z, y, x}, torch::kFloat).clone();
+  Tensor tensor = at::from_blob(voxels.data(), {1, 1, z, y, x}, at::kFloat).clone();
   if (state_->keep) {
     const std::lock_guard lock(state_->mutex);
     state_->kept[row] = tensor;

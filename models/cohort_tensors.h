@@ -2,7 +2,7 @@
 // asked for; it never depends on timing.
 #pragma once
 
-#include <torch/torch.h>
+#include <ATen/core/Tensor.h>
 
 #include <array>
 #include <cstddef>
@@ -24,12 +24,12 @@ class VolumeSource {
   /// Voxels along z, y, x.
   virtual std::array<std::int64_t, 3> zyx() const = 0;
   /// (1, 1, Z, Y, X), float32, CPU. The caller must not change it in place.
-  virtual torch::Tensor volume(std::size_t row) const = 0;
+  virtual at::Tensor volume(std::size_t row) const = 0;
   /// "sub-01 ses-2", for messages.
   virtual std::string name(std::size_t row) const = 0;
 
   /// (N, 1, Z, Y, X) of these rows, in this order. Throws InputError naming the row.
-  torch::Tensor batch(const std::vector<std::size_t>& rows) const;
+  at::Tensor batch(const std::vector<std::size_t>& rows) const;
 };
 
 /// One region of a cohort file. `reader` must outlive it.
@@ -44,7 +44,7 @@ class CohortSource : public VolumeSource {
   std::array<std::int64_t, 3> zyx() const override;
   /// Throws InputError naming participant and session when the row cannot be read or holds a value
   /// that is not finite.
-  torch::Tensor volume(std::size_t row) const override;
+  at::Tensor volume(std::size_t row) const override;
   std::string name(std::size_t row) const override;
 
  private:
@@ -55,23 +55,23 @@ class CohortSource : public VolumeSource {
 /// Volumes in memory: volumes is (N, 1, Z, Y, X).
 class MemorySource : public VolumeSource {
  public:
-  explicit MemorySource(torch::Tensor volumes) : volumes_(std::move(volumes)) {}
+  explicit MemorySource(at::Tensor volumes) : volumes_(std::move(volumes)) {}
   std::size_t size() const override { return static_cast<std::size_t>(volumes_.size(0)); }
   std::array<std::int64_t, 3> zyx() const override {
     return {volumes_.size(2), volumes_.size(3), volumes_.size(4)};
   }
-  torch::Tensor volume(std::size_t row) const override {
+  at::Tensor volume(std::size_t row) const override {
     return volumes_.narrow(0, static_cast<std::int64_t>(row), 1);
   }
   std::string name(std::size_t row) const override { return "volume " + std::to_string(row); }
 
  private:
-  torch::Tensor volumes_;
+  at::Tensor volumes_;
 };
 
 struct Batch {
   std::vector<std::size_t> rows;
-  torch::Tensor volumes;  ///< (N, 1, Z, Y, X), float32, CPU
+  at::Tensor volumes;  ///< (N, 1, Z, Y, X), float32, CPU
 };
 
 /// Reads batches in the given order, at most `ahead` of them before they are asked for.

@@ -130,25 +130,28 @@ class GpUnet : public Network {
     output_ = register_module("output", std::make_shared<Dense>(features, 1));
   }
 
-  Tensor forward(const Tensor& x) override {
-    const Tensor features = global_pool(last_maps(x), options().pool) * options().pool_scale;
-    return output_->forward(features).squeeze(1);
-  }
-
+  Tensor forward(const Tensor& x) override { return scores_of(last_maps(x)); }
   bool has_attention() const override { return true; }
-
-  Tensor attention(const Tensor& x) override {
+  Tensor attention(const Tensor& x) override { return attention_of(last_maps(x)); }
+  ScoresAndAttention forward_with_attention(const Tensor& x) override {
     const Tensor maps = last_maps(x);
-    // Sums over channels without a copy of the maps: (N, C, V) x (C) -> (N, V).
-    const Tensor weights =
-        output_->weight.view({1, 1, maps.size(1)}).expand({maps.size(0), -1, -1});
-    return torch::bmm(weights, maps.flatten(2))
-        .view({maps.size(0), 1, x.size(2), x.size(3), x.size(4)});
+    return {scores_of(maps), attention_of(maps)};
   }
 
   Tensor output_bias_tensor() const override { return output_->bias; }
 
  private:
+  Tensor scores_of(const Tensor& maps) {
+    const Tensor features = global_pool(maps, options().pool) * options().pool_scale;
+    return output_->forward(features).squeeze(1);
+  }
+  /// Sums over channels without a copy of the maps: (N, 1, C) times (N, C, V) is (N, 1, V).
+  Tensor attention_of(const Tensor& maps) {
+    const Tensor weights =
+        output_->weight.view({1, 1, maps.size(1)}).expand({maps.size(0), -1, -1});
+    return torch::bmm(weights, maps.flatten(2))
+        .view({maps.size(0), 1, maps.size(2), maps.size(3), maps.size(4)});
+  }
   /// Feature maps of the last convolution, (N, first_features, Z, Y, X).
   Tensor last_maps(const Tensor& x) {
     Tensor maps = down_conv2_->forward(down_conv1_->forward(x).relu_()).relu_();
@@ -195,6 +198,10 @@ void initialise(Network& network, std::uint64_t seed) {
 Tensor Network::attention(const Tensor&) {
   throw core::UsageError(fmt::format("the network {} has no attention map", options().architecture),
                          "attention maps come from gp_unet; every network has --maps saliency");
+}
+
+Network::ScoresAndAttention Network::forward_with_attention(const Tensor& x) {
+  return {forward(x), attention(x)};
 }
 
 double Network::output_bias() const {

@@ -22,6 +22,12 @@ class Network : public torch::nn::Module {
   /// convolution, the bias left out (P2 section 3.2), so that with average pooling
   /// pool_scale * mean(M) + bias = score. Throws UsageError for a network without attention.
   virtual torch::Tensor attention(const torch::Tensor& x);
+  /// Scores (N) and attention maps (N, 1, Z, Y, X) from one pass.
+  struct ScoresAndAttention {
+    torch::Tensor scores;
+    torch::Tensor attention;
+  };
+  virtual ScoresAndAttention forward_with_attention(const torch::Tensor& x);
   /// The bias of the output unit: the parameter itself, and its value.
   virtual torch::Tensor output_bias_tensor() const = 0;
   double output_bias() const;

@@ -271,6 +271,9 @@ TEST_P(AttentionIdentity, ScaleTimesMeanPlusBiasIsTheScore) {
     const Tensor score = network->forward(x);
     const Tensor map = network->attention(x);
     ASSERT_EQ(map.sizes(), x.sizes());
+    const Network::ScoresAndAttention both = network->forward_with_attention(x);
+    EXPECT_TRUE(torch::equal(both.scores, score));
+    EXPECT_TRUE(torch::equal(both.attention, map));
     const Tensor again = 1.386 * map.to(torch::kDouble).mean({1, 2, 3, 4}) + network->output_bias();
     for (int n = 0; n < 2; ++n) {
       const double s = score[n].item<double>();

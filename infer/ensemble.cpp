@@ -1,0 +1,242 @@
+#include "infer/ensemble.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "models/cohort_tensors.h"
+#include "models/device.h"
+#include "models/weights.h"
+
+namespace epvs::infer {
+
+namespace fs = std::filesystem;
+using torch::Tensor;
+
+namespace {
+
+/// All combinations of flips along the named axes, as dimensions of (N, C, Z, Y, X).
+std::vector<std::vector<std::int64_t>> flip_sets(const std::vector<std::string>& axes) {
+  std::vector<std::vector<std::int64_t>> sets = {{}};
+  for (const std::string& axis : axes) {
+    EPVS_ASSERT(axis == "x" || axis == "y" || axis == "z");
+    const std::int64_t dimension = axis == "x" ? 4 : (axis == "y" ? 3 : 2);
+    const std::size_t count = sets.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      std::vector<std::int64_t> longer = sets[i];
+      longer.push_back(dimension);
+      sets.push_back(std::move(longer));
+    }
+  }
+  return sets;
+}
+
+Tensor flipped(const Tensor& x, const std::vector<std::int64_t>& dimensions) {
+  return dimensions.empty() ? x : x.flip(dimensions);
+}
+
+std::vector<float> to_vector(const Tensor& map) {
+  const Tensor flat = map.to(torch::kCPU, torch::kFloat).contiguous();
+  const float* data = flat.data_ptr<float>();
+  return {data, data + flat.numel()};
+}
+
+/// What the networks say of one batch: members x N scores, maps (N, 1, Z, Y, X) or undefined.
+struct BatchOutput {
+  Tensor scores;
+  Tensor attention;
+  Tensor saliency;
+};
+
+}  // namespace
+
+struct Ensemble::State {
+  std::vector<models::LoadedNetwork> members;
+  torch::Device device = torch::kCPU;
+
+  BatchOutput compute(const Tensor& volumes, const InferenceRequest& request) const;
+};
+
+BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceRequest& request) const {
+  const auto flips = flip_sets(request.flip_axes);
+  const auto parts = static_cast<double>(members.size() * flips.size());
+  const torch::AutoGradMode grad_mode(request.saliency);
+  BatchOutput out;
+  std::vector<Tensor> scores;
+  for (const models::LoadedNetwork& member : members) {
+    // A file of float64 weights computes in float64.
+    const auto type = member.network->parameters().front().scalar_type();
+    Tensor x = volumes.to(device, type);
+    if (request.saliency) x = x.detach().clone().requires_grad_(true);
+    Tensor sum = torch::zeros({x.size(0)}, x.options().requires_grad(false));
+    const double map_scale = members.size() == 1 ? 1.0 : member.metadata.network.pool_scale;
+    for (const auto& dimensions : flips) {
+      if (!request.attention) {
+        sum = sum + member.network->forward(flipped(x, dimensions));
+        continue;
+      }
+      const auto both = member.network->forward_with_attention(flipped(x, dimensions));
+      sum = sum + both.scores;
+      const Tensor map = flipped(both.attention.detach(), dimensions) * (map_scale / parts);
+      out.attention =
+          out.attention.defined() ? out.attention + map.to(torch::kFloat) : map.to(torch::kFloat);
+    }
+    if (request.saliency) {
+      sum.sum().backward();
+      const Tensor map = (x.grad() / parts).to(torch::kFloat);
+      out.saliency = out.saliency.defined() ? out.saliency + map : map;
+    }
+    scores.push_back((sum.detach() / static_cast<double>(flips.size())).to(torch::kDouble));
+  }
+  out.scores = torch::stack(scores).to(torch::kCPU);
+  return out;
+}
+
+Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& device, int threads)
+    : state_(std::make_unique<State>()) {
+  EPVS_ASSERT(!weights.empty() && threads >= 1);
+  at::set_num_threads(threads);  // Debian's LibTorch starts with one
+  state_->device = models::resolve_device(device);
+  for (const fs::path& path : weights) {
+    state_->members.push_back(models::load_weights(path));
+    models::LoadedNetwork& member = state_->members.back();
+    for (Tensor& parameter : member.network->parameters()) parameter.requires_grad_(false);
+    member.network->to(state_->device);
+    member.network->eval();
+  }
+}
+
+Ensemble::~Ensemble() = default;
+
+std::size_t Ensemble::size() const {
+  return state_->members.size();
+}
+
+const models::WeightsMetadata& Ensemble::metadata(std::size_t member) const {
+  return state_->members.at(member).metadata;
+}
+
+bool Ensemble::has_attention() const {
+  for (const auto& member : state_->members) {
+    if (!member.network->has_attention()) return false;
+  }
+  return true;
+}
+
+bool Ensemble::identity_holds() const {
+  for (const auto& member : state_->members) {
+    if (!member.network->has_attention() || member.metadata.network.pool != "avg") return false;
+  }
+  return true;
+}
+
+double Ensemble::identity_scale() const {
+  return size() == 1 ? metadata(0).network.pool_scale : 1.0;
+}
+
+double Ensemble::identity_bias() const {
+  double sum = 0;
+  for (const auto& member : state_->members) sum += member.network->output_bias();
+  return sum / static_cast<double>(size());
+}
+
+std::string Ensemble::device() const {
+  return state_->device.str();
+}
+
+std::string Ensemble::torch_version() {
+  return TORCH_VERSION;
+}
+
+void Ensemble::require_fit(const data::CohortReader& cohort, const std::string& region,
+                           core::Log& log) const {
+  const data::PreprocessingOptions& prepared = cohort.options(region);
+  for (const auto& member : state_->members) {
+    const data::PreprocessingOptions& trained = member.metadata.preprocessing;
+    const std::vector<std::string> problems = trained.differences(prepared);
+    if (!problems.empty()) {
+      throw core::InputError(
+          fmt::format("the weights do not fit the cohort {} (weights first, cohort second): {}",
+                      cohort.path().string(), core::join(problems, "; ")),
+          "prepare the scans with epvs prepare --like WEIGHTS");
+    }
+    const auto& [z, y, x] = member.metadata.network.input_zyx;
+    if (prepared.crop_voxels != std::array<std::int64_t, 3>{x, y, z}) {
+      throw core::InputError(fmt::format(
+          "the network was made for {}x{}x{} voxels, the cohort's crop is {}x{}x{}", x, y, z,
+          prepared.crop_voxels[0], prepared.crop_voxels[1], prepared.crop_voxels[2]));
+    }
+    if (trained.label_source != prepared.label_source) {
+      log.warning("the labels of the region {} come from '{}', the network was trained on '{}'",
+                  region, prepared.label_source, trained.label_source);
+    }
+  }
+}
+
+void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& request,
+                   const Done& done, const Failed& failed) const {
+  if (request.attention && !has_attention()) {
+    throw core::UsageError("attention maps come from gp_unet only; the weights are of " +
+                               metadata(0).network.architecture,
+                           "take --maps saliency");
+  }
+  const models::CohortSource source(cohort, request.region);
+  const auto finish = [&](const std::vector<std::size_t>& rows, const Tensor& volumes) {
+    BatchOutput output;
+    try {
+      output = state_->compute(volumes, request);
+    } catch (const c10::Error& error) {
+      const std::string text = error.what_without_backtrace();
+      throw core::RunError(
+          fmt::format("a batch of {} volume(s) failed: {}", rows.size(), text),
+          text.find("memory") != std::string::npos ? "take a smaller --batch or --device cpu" : "");
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const auto n = static_cast<std::int64_t>(i);
+      InferenceResult result;
+      result.row = rows[i];
+      const Tensor scores = output.scores.select(1, n).contiguous();
+      const double* data = scores.data_ptr<double>();
+      result.member_scores.assign(data, data + scores.numel());
+      for (const double s : result.member_scores) result.score += s;
+      result.score /= static_cast<double>(size());
+      for (const double s : result.member_scores) result.sd += std::pow(s - result.score, 2);
+      result.sd = size() > 1 ? std::sqrt(result.sd / static_cast<double>(size() - 1)) : 0.0;
+      if (!std::isfinite(result.score)) {
+        failed(rows[i], "the score is not finite: the weights hold NaN or overflow");
+        continue;
+      }
+      if (request.attention) result.attention = to_vector(output.attention[n]);
+      if (request.saliency) result.saliency = to_vector(output.saliency[n]);
+      done(result);
+    }
+  };
+
+  const auto batches = models::make_batches(request.rows, std::max<std::size_t>(request.batch, 1));
+  models::BatchLoader loader(source, batches);
+  for (const std::vector<std::size_t>& rows : batches) {
+    std::optional<models::Batch> batch;
+    try {
+      batch = loader.next();
+    } catch (const core::Error&) {
+      // Find out which of them it was; the others go on alone.
+      for (const std::size_t row : rows) {
+        Tensor volume;
+        try {
+          volume = source.volume(row);
+        } catch (const core::Error& error) {
+          failed(row, error.what());
+          continue;
+        }
+        finish({row}, volume);
+      }
+      continue;
+    }
+    finish(batch->rows, batch->volumes);
+  }
+}
+
+}  // namespace epvs::infer

@@ -1,0 +1,412 @@
+#include "infer/infer_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/scores.h"
+#include "core/splits.h"
+#include "core/stop.h"
+#include "core/table.h"
+#include "core/text.h"
+#include "infer/ensemble.h"
+#include "infer/map_writer.h"
+#include "models/weights_metadata.h"
+
+namespace epvs::infer {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Failure {
+  std::string participant_id;
+  std::string session_id;
+  std::string reason;
+};
+
+/// Rows of the cohort to score, and participants of the split that it lacks.
+struct Selection {
+  std::vector<std::size_t> rows;
+  std::vector<Failure> missing;
+};
+
+Selection select_rows(const data::CohortReader& cohort, const std::string& region,
+                      const std::vector<std::string>* participants) {
+  const std::vector<data::CohortRow>& rows = cohort.rows(region);
+  Selection selection;
+  if (participants == nullptr) {
+    for (std::size_t i = 0; i < rows.size(); ++i) selection.rows.push_back(i);
+    return selection;
+  }
+  const std::set<std::string> wanted(participants->begin(), participants->end());
+  std::set<std::string> found;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!wanted.contains(rows[i].participant_id)) continue;
+    found.insert(rows[i].participant_id);
+    selection.rows.push_back(i);
+  }
+  for (const std::string& participant : *participants) {
+    if (!found.contains(participant)) {
+      selection.missing.push_back(
+          {participant, "", "in the splits, but not in the region " + region + " of the cohort"});
+    }
+  }
+  return selection;
+}
+
+core::Json describe_members(const Ensemble& ensemble, const std::vector<fs::path>& files) {
+  core::Json members = core::Json::array();
+  for (std::size_t i = 0; i < ensemble.size(); ++i) {
+    const models::WeightsMetadata& metadata = ensemble.metadata(i);
+    members.push_back({{"weights", files[i].string()},
+                       {"network", metadata.network.to_json()},
+                       {"target", metadata.target},
+                       {"preprocessing", metadata.preprocessing.to_json()}});
+  }
+  return members;
+}
+
+}  // namespace
+
+core::Manual InferCommand::manual() const {
+  core::Manual manual;
+  manual.name = "infer";
+  manual.summary = "score the scans of a cohort; attention maps and detections";
+  manual.synopsis = "--run RUN | --weights FILE... --cohort COHORT.h5 --out SCORES.tsv [options]";
+  manual.description =
+      "Applies trained networks to the smooth regions of a cohort file and writes one score per "
+      "scan "
+      "as a table that epvs eval reads. Several --run or --weights form an ensemble: the column is "
+      "their mean, and <scorer>_sd their standard deviation.\n"
+      "The weights carry the preprocessing that they were trained with; a cohort prepared with "
+      "another region, spacing, crop, dilation, sigma or normalisation is refused.\n"
+      "With --splits only the participants of one split, fold and repeat are scored, and the "
+      "columns "
+      "fold and repeat are added. A scan that fails does not stop the others: its score is n/a, "
+      "failed.tsv beside the table says why, and the exit status is 4.\n"
+      "--maps attention (gp_unet) and --maps saliency (every network) write one NIfTI per scan "
+      "with "
+      "the size, sform and qform of the original scan, so that it overlays in any viewer. On the "
+      "network's own grid (--maps-grid network) pool_scale * mean(map) + bias equals the score of "
+      "a "
+      "gp_unet with average pooling; interpolation to the scan keeps the look, not the mean.\n"
+      "--detections writes the round(score) highest local maxima of the attention map per scan.";
+  manual.examples = {
+      {"Scores of the held-out participants of a training run:",
+       "epvs infer --run runs/gp_unet --cohort bg.h5 --splits splits.tsv --out scores.tsv"},
+      {"An ensemble of five folds, with attention maps:",
+       "epvs infer --run runs/fold0 runs/fold1 runs/fold2 --cohort bg.h5 --out scores.tsv "
+       "--maps attention --maps-dir maps"}};
+  manual.citations = {
+      "Dubost et al. 2019, 3D regression neural network for the quantification of enlarged "
+      "perivascular spaces in brain MRI. Medical Image Analysis 51:89-100. arXiv:1802.05914",
+      "Dubost et al. 2019, Automated quantification of enlarged perivascular spaces in clinical "
+      "brain MRI across sites. MLCN 2019. doi:10.1007/978-3-030-32695-1_12"};
+  manual.uses_threads = true;
+  manual.uses_device = true;
+  return manual;
+}
+
+void InferCommand::declare(core::CommandLine& line) {
+  line.heading("Networks and scans");
+  line.option("--run", &runs_, "run folder of epvs train; several form an ensemble").unit("DIR");
+  line.option("--weights", &weights_, "weights.safetensors; several form an ensemble").unit("FILE");
+  line.option("--cohort", &cohort_, "cohort file of epvs prepare or epvs simulate")
+      .unit("FILE")
+      .required();
+  line.option("--region", &region_, "region of the cohort; default: that of the weights");
+  line.option("--splits", &splits_, "splits.tsv: score one split only").unit("FILE");
+  line.option("--split", &split_, "which split").choices({"train", "validation", "test"});
+  line.option("--fold", &fold_, "fold of the splits").range(0);
+  line.option("--repeat", &repeat_, "repeat of the splits").range(0);
+  line.heading("Outputs");
+  line.option("--out", &out_, "table of scores").unit("FILE").required();
+  line.option("--scorer", &scorer_, "name of its column; default: the architecture");
+  line.option("--maps", &maps_, "maps to write").choices({"attention", "saliency"});
+  line.option("--maps-dir", &maps_dir_, "folder for the maps").unit("DIR");
+  line.option("--maps-grid", &maps_grid_, "voxels of the maps: of the original scan or the network")
+      .choices({"source", "network"});
+  line.option("--detections", &detections_dir_, "folder for one table of detections per scan")
+      .unit("DIR");
+  line.option("--detection-radius", &detection_radius_mm_,
+              "mm; a maximum nearer than this to a higher one is not a detection of its own "
+              "(3 mm are 6 voxels of 0.5 mm)")
+      .range(0, 1000);
+  line.heading("Computation");
+  line.option("--flip-axes", &flip_axes_,
+              "test-time flips: mean over all combinations of flips along these axes")
+      .choices({"x", "y", "z"});
+  line.option("--batch", &batch_, "scans that go through the network together").range(1, 4096);
+}
+
+void InferCommand::check_options(const core::Context& context) const {
+  if (runs_.empty() && weights_.empty()) {
+    throw core::UsageError("no network: neither --run nor --weights was given",
+                           "--run RUN takes the weights.safetensors of a run folder");
+  }
+  if (maps_.empty() != maps_dir_.empty()) {
+    throw core::UsageError(maps_.empty() ? "--maps-dir was given without --maps"
+                                         : "--maps was given without --maps-dir",
+                           "--maps attention --maps-dir DIR writes the maps into DIR");
+  }
+  if (splits_.empty()) {
+    for (const char* option : {"--split", "--fold", "--repeat"}) {
+      if (context.line.given(option)) {
+        throw core::UsageError(std::string(option) + " was given without --splits");
+      }
+    }
+  }
+  if (!scorer_.empty() && std::find(core::kKeyColumns.begin(), core::kKeyColumns.end(), scorer_) !=
+                              core::kKeyColumns.end()) {
+    throw core::UsageError("--scorer = " + scorer_ + " is the name of a key column",
+                           "choose a name of your method, for example gp_unet");
+  }
+  if (std::set<std::string>(flip_axes_.begin(), flip_axes_.end()).size() != flip_axes_.size()) {
+    throw core::UsageError("--flip-axes names an axis twice");
+  }
+  core::refuse_existing(out_, context.force);
+}
+
+/// Everything between the parsed options and the written files.
+struct InferCommand::Job {
+  const InferCommand& options;
+  core::Context& context;
+  std::vector<fs::path> files;
+  std::string region;
+  std::string scorer;
+  data::CohortReader cohort;
+  Selection selection;
+  std::map<std::size_t, InferenceResult> results;  ///< without maps
+  std::vector<Failure> failures;
+
+  Job(const InferCommand& command, core::Context& shell)
+      : options(command), context(shell), cohort(command.cohort_) {
+    for (const std::string& run : command.runs_) files.push_back(models::find_weights(run));
+    for (const std::string& file : command.weights_) files.push_back(models::find_weights(file));
+    const models::WeightsMetadata first = models::read_weights_metadata(files.front());
+    region = command.region_.empty() ? first.preprocessing.region : command.region_;
+    scorer = command.scorer_.empty() ? first.network.architecture : command.scorer_;
+    cohort.options(region);  // names the regions that exist
+    std::vector<std::string> participants;
+    if (!command.splits_.empty()) {
+      participants = core::Splits::read(command.splits_)
+                         .participants(command.repeat_, command.fold_, command.split_);
+    }
+    selection = select_rows(cohort, region, command.splits_.empty() ? nullptr : &participants);
+    failures = selection.missing;
+    if (selection.rows.empty()) {
+      throw core::InputError(fmt::format("none of the participants is in the region {} of {}",
+                                         region, command.cohort_.string()),
+                             "check that --splits was made for this cohort");
+    }
+  }
+
+  bool wants(const std::string& kind) const {
+    return std::find(options.maps_.begin(), options.maps_.end(), kind) != options.maps_.end();
+  }
+  MapGrid grid() const {
+    return options.maps_grid_ == "network" ? MapGrid::kNetwork : MapGrid::kSource;
+  }
+  const data::CohortRow& row(std::size_t index) const { return cohort.rows(region)[index]; }
+
+  void refuse_existing_maps() const {
+    for (const std::size_t index : selection.rows) {
+      for (const std::string& kind : options.maps_) {
+        core::refuse_existing(options.maps_dir_ / map_name(row(index), region, kind, grid()),
+                              context.force);
+      }
+      if (!options.detections_dir_.empty()) {
+        core::refuse_existing(options.detections_dir_ / detections_name(row(index), region),
+                              context.force);
+      }
+    }
+  }
+
+  core::Json sidecar(const Ensemble& ensemble, const InferenceResult& result,
+                     const std::string& kind) const {
+    core::Json document;
+    const data::CohortRow& r = row(result.row);
+    document["participant_id"] = r.participant_id;
+    if (!r.session_id.empty()) document["session_id"] = r.session_id;
+    document["region"] = region;
+    document["score"] = result.score;
+    document["source_path"] = r.source_path;
+    document["source_sha256"] = r.source_sha256;
+    if (kind == "attention") {
+      document["description"] =
+          "sum over k of w_k f_k(x) of the last convolution, without the bias; no unit. On the "
+          "network's grid with average pooling: pool_scale * mean + bias = score";
+      document["pool_scale"] = ensemble.identity_scale();
+      document["bias"] = ensemble.identity_bias();
+      document["identity_holds_on_network_grid"] = ensemble.identity_holds();
+    } else if (kind == "saliency") {
+      document["description"] =
+          "derivative of the score with respect to the normalised voxel value";
+    } else {
+      document["description"] =
+          "highest local maxima of the attention map; mm are RAS+ of the scan";
+      document["detection_radius_mm"] = options.detection_radius_mm_;
+    }
+    if (kind != "detections") {
+      document["grid"] = options.maps_grid_;
+      if (grid() == MapGrid::kSource) document["interpolation"] = "linear";
+    }
+    document["provenance"] = context.provenance.to_json();
+    return document;
+  }
+
+  void write_outputs(const Ensemble& ensemble, const InferenceResult& result) const {
+    const data::CohortRow& r = row(result.row);
+    for (const std::string& kind : options.maps_) {
+      write_map(options.maps_dir_, r, region, kind, grid(),
+                kind == "attention" ? result.attention : result.saliency,
+                sidecar(ensemble, result, kind), context.threads);
+    }
+    if (options.detections_dir_.empty()) return;
+    data::Volume<float> map(r.roi);
+    map.voxels = result.attention;
+    write_detections(options.detections_dir_, r, region,
+                     find_detections(map, cohort.read_soft(region, result.row),
+                                     detection_count(result.score), options.detection_radius_mm_),
+                     sidecar(ensemble, result, "detections"));
+  }
+
+  void compute(const Ensemble& ensemble) {
+    InferenceRequest request;
+    request.region = region;
+    request.rows = selection.rows;
+    request.batch = static_cast<std::size_t>(options.batch_);
+    request.attention = wants("attention") || !options.detections_dir_.empty();
+    request.saliency = wants("saliency");
+    request.flip_axes = options.flip_axes_;
+    const core::StopSignals signals;
+    core::Progress progress(context.log, "infer", selection.rows.size(), "scan");
+    const auto failed = [&](std::size_t index, const std::string& reason) {
+      failures.push_back({row(index).participant_id, row(index).session_id, reason});
+      progress.advance();
+    };
+    ensemble.run(
+        cohort, request,
+        [&](const InferenceResult& result) {
+          signals.throw_if_stopped();
+          try {
+            write_outputs(ensemble, result);
+          } catch (const core::InputError& error) {
+            failed(result.row, error.what());
+            return;
+          }
+          InferenceResult kept = result;
+          kept.attention.clear();
+          kept.saliency.clear();
+          results[result.row] = std::move(kept);
+          progress.advance();
+        },
+        failed);
+  }
+
+  void write_scores(std::size_t members) const {
+    bool sessions = false;
+    for (const std::size_t index : selection.rows) {
+      sessions = sessions || !row(index).session_id.empty();
+    }
+    const bool splits = !options.splits_.empty();
+    std::vector<std::string> columns = {"participant_id"};
+    if (sessions) columns.push_back("session_id");
+    columns.push_back("region");
+    if (splits) columns.insert(columns.end(), {"fold", "repeat"});
+    columns.push_back(scorer);
+    if (members > 1) columns.push_back(scorer + "_sd");
+    core::Table table(columns);
+    const auto add = [&](const std::string& participant, const std::string& session,
+                         const InferenceResult* result) {
+      std::vector<std::string> cells = {participant};
+      if (sessions) cells.push_back(session);
+      cells.push_back(region);
+      if (splits) {
+        cells.push_back(std::to_string(options.fold_));
+        cells.push_back(std::to_string(options.repeat_));
+      }
+      cells.push_back(result ? core::format_number(result->score) : core::kMissing);
+      if (members > 1) cells.push_back(result ? core::format_number(result->sd) : core::kMissing);
+      table.add_row(std::move(cells));
+    };
+    for (const std::size_t index : selection.rows) {
+      const auto found = results.find(index);
+      add(row(index).participant_id, row(index).session_id,
+          found == results.end() ? nullptr : &found->second);
+    }
+    for (const Failure& failure : selection.missing) add(failure.participant_id, "", nullptr);
+    table.write(options.out_);
+    context.provenance.write_beside(options.out_);
+  }
+
+  void report_failures() const {
+    if (failures.empty()) return;
+    core::Table table({"participant_id", "session_id", "region", "reason"});
+    std::vector<std::string> names;
+    for (const Failure& failure : failures) {
+      std::string reason = failure.reason;
+      std::replace(reason.begin(), reason.end(), '\n', ' ');
+      std::replace(reason.begin(), reason.end(), '\t', ' ');
+      table.add_row({failure.participant_id, failure.session_id, region, reason});
+      names.push_back(failure.participant_id);
+      context.log.warning("{}: {}", failure.participant_id, failure.reason);
+    }
+    const fs::path path = options.out_.parent_path() / "failed.tsv";
+    table.write(path);
+    const std::string message =
+        fmt::format("{} of {} scans have no score: {}", failures.size(),
+                    selection.rows.size() + selection.missing.size(), core::join(names, ", "));
+    const std::string hint = path.string() + " says why";
+    if (results.empty()) throw core::InputError(message, hint);
+    throw core::PartialError(message, hint);
+  }
+};
+
+void InferCommand::run(core::Context& context) {
+  check_options(context);
+  Job job(*this, context);
+  job.refuse_existing_maps();
+  const Ensemble ensemble(job.files, context.device, context.threads);
+  ensemble.require_fit(job.cohort, job.region, context.log);
+  if ((job.wants("attention") || !detections_dir_.empty()) && !ensemble.has_attention()) {
+    throw core::UsageError(fmt::format("the network {} has no attention map",
+                                       ensemble.metadata(0).network.architecture),
+                           "attention maps and detections come from gp_unet; every network has "
+                           "--maps saliency");
+  }
+  context.log.info("{} network(s), {} of {}, region {}, on {} with {} thread(s)", ensemble.size(),
+                   job.selection.rows.size() == 1
+                       ? std::string("1 scan")
+                       : fmt::format("{} scans", job.selection.rows.size()),
+                   cohort_.string(), job.region, ensemble.device(), context.threads);
+  if (context.dry_run) {
+    context.log.info("dry run: would write {}", out_.string());
+    return;
+  }
+  for (const fs::path& file : job.files) context.provenance.add_input(file);
+  if (!splits_.empty()) context.provenance.add_input(splits_);
+  context.provenance.add("cohort", {{"path", cohort_.string()},
+                                    {"bytes", fs::file_size(cohort_)},
+                                    {"fingerprint", job.cohort.fingerprint()}});
+  context.provenance.add("scorer", job.scorer);
+  context.provenance.add("networks", describe_members(ensemble, job.files));
+  context.provenance.add("device", ensemble.device());
+  context.provenance.add("threads", context.threads);
+  context.provenance.add("libtorch", Ensemble::torch_version());
+  context.provenance.add("flip_axes", flip_axes_);
+  if (!maps_dir_.empty()) write_dataset_description(maps_dir_);
+  if (!detections_dir_.empty()) write_dataset_description(detections_dir_);
+  job.compute(ensemble);
+  job.write_scores(ensemble.size());
+  context.log.info("{} score(s) in {}", job.results.size(), out_.string());
+  job.report_failures();
+}
+
+}  // namespace epvs::infer

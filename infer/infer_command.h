@@ -1,0 +1,41 @@
+// `epvs infer`: scores, maps and detections of a cohort.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/command.h"
+
+namespace epvs::infer {
+
+class InferCommand : public core::Command {
+ public:
+  core::Manual manual() const override;
+  void declare(core::CommandLine& line) override;
+  void run(core::Context& context) override;
+
+ private:
+  struct Job;
+  void check_options(const core::Context& context) const;
+
+  std::vector<std::string> runs_;
+  std::vector<std::string> weights_;
+  std::filesystem::path cohort_;
+  std::string region_;
+  std::filesystem::path splits_;
+  std::string split_ = "test";
+  int fold_ = 0;
+  int repeat_ = 0;
+  std::filesystem::path out_;
+  std::string scorer_;
+  std::vector<std::string> maps_;
+  std::filesystem::path maps_dir_;
+  std::string maps_grid_ = "source";
+  std::filesystem::path detections_dir_;
+  double detection_radius_mm_ = 3.0;
+  std::vector<std::string> flip_axes_;
+  int batch_ = 1;
+};
+
+}  // namespace epvs::infer

@@ -1,0 +1,29 @@
+// `epvs inspect`: what is in a scan, a cohort file, a weights file, a run folder; layer tables.
+// Needs neither Torch nor ITK.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/command.h"
+
+namespace epvs::models {
+
+class InspectCommand : public core::Command {
+ public:
+  core::Manual manual() const override;
+  void declare(core::CommandLine& line) override;
+  void run(core::Context& context) override;
+
+ private:
+  std::filesystem::path file_;
+  bool json_ = false;
+  bool rows_ = false;
+  std::string network_;
+  std::vector<std::int64_t> input_;
+  std::vector<std::string> settings_;
+};
+
+}  // namespace epvs::models

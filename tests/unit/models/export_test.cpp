@@ -1,0 +1,106 @@
+// Exports against what PyTorch computed for the same weights and input (make_network_goldens.py).
+#include <ATen/ATen.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "core/files.h"
+#include "core/json.h"
+#include "models/onnx_writer.h"
+#include "models/torchscript_writer.h"
+#include "models/weights_metadata.h"
+#include "tests/support/test_support.h"
+
+namespace epvs::models {
+namespace {
+
+using tests::run_epvs;
+using tests::TemporaryFolder;
+
+class Export : public ::testing::TestWithParam<const char*> {
+ protected:
+  std::filesystem::path weights() const {
+    return tests::golden(std::string("models/") + GetParam() + ".safetensors");
+  }
+  core::Json golden() const {
+    return core::read_json(tests::golden(std::string("models/") + GetParam() + ".json"));
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_P(Export, TorchScriptGivesTheScoresOfPyTorch) {
+  write_torchscript(weights(), folder_ / "n.pt");
+  torch::jit::ExtraFilesMap extra = {{"epvs.json", ""}};
+  torch::jit::Module module = torch::jit::load((folder_ / "n.pt").string(), at::kCPU, extra);
+  const WeightsMetadata metadata = read_weights_metadata(weights());
+  EXPECT_EQ(core::Json::parse(extra["epvs.json"]), metadata.to_json());
+  const auto [z, y, x] = metadata.network.input_zyx;
+  const at::Tensor i = at::arange(2 * z * y * x, at::kDouble);
+  const at::Tensor volume = (at::sin(0.1 * (i + 1)) * at::cos(0.013 * i)).view({2, 1, z, y, x});
+  const at::Tensor scores = module.forward({volume}).toTensor();
+  for (int n = 0; n < 2; ++n) {
+    EXPECT_NEAR(scores[n].item<double>(), golden()["scores"][n].get<double>(), 1e-10);
+  }
+  EXPECT_EQ(module.find_method("attention").has_value(),
+            metadata.network.architecture == "gp_unet");
+  if (std::string(GetParam()) == "gp_unet") {
+    const at::Tensor map = module.get_method("attention")({volume}).toTensor();
+    EXPECT_EQ(map.sizes(), volume.sizes());
+    const double bias = module.attr("output_bias").toTensor().item<double>();
+    for (int n = 0; n < 2; ++n) {
+      EXPECT_NEAR(metadata.network.pool_scale * map[n].mean().item<double>() + bias,
+                  scores[n].item<double>(), 1e-10);
+    }
+  }
+}
+
+TEST_P(Export, OnnxRuntimeGivesTheScoresOfPyTorch) {
+  write_onnx(weights(), folder_ / "n.onnx");
+  const char* modules = std::getenv("EPVS_NODE_MODULES");
+  if (modules == nullptr || std::system("node --version >/dev/null 2>&1") != 0) {
+    GTEST_SKIP() << "npm install onnxruntime-web somewhere and set EPVS_NODE_MODULES to "
+                    "THERE/node_modules/";
+  }
+  const WeightsMetadata metadata = read_weights_metadata(weights());
+  const auto [z, y, x] = metadata.network.input_zyx;
+  const std::string command = "node '" + tests::golden("models/run_onnx.mjs").string() + "' '" +
+                              (folder_ / "n.onnx").string() + "' " + std::to_string(z) + " " +
+                              std::to_string(y) + " " + std::to_string(x) + " > '" +
+                              (folder_ / "out.json").string() + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const core::Json out = core::read_json(folder_ / "out.json");
+  for (std::size_t n = 0; n < 2; ++n) {
+    const double expected = golden()["scores"][n].get<double>();
+    EXPECT_NEAR(out["scores"][n].get<double>(), expected, 1e-5 * (1 + std::abs(expected)));
+  }
+  EXPECT_EQ(out.contains("attention_means"), metadata.network.architecture == "gp_unet");
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, Export,
+                         ::testing::Values("media2019", "media2019_three_blocks", "cnn4",
+                                           "cnn4_max", "gp_unet", "gp_unet_plain"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
+
+TEST(ExportCommand, WritesBothFormatsAndRefusesOthers) {
+  const TemporaryFolder folder;
+  const std::string weights = tests::golden("models/gp_unet.safetensors").string();
+  for (const char* name : {"n.onnx", "n.pt"}) {
+    const std::string out = (folder / name).string();
+    EXPECT_EQ(run_epvs({"export", weights, out, "--dry-run"}).exit_code, 0);
+    EXPECT_FALSE(std::filesystem::exists(out));
+    ASSERT_EQ(run_epvs({"export", weights, out}).exit_code, 0);
+    EXPECT_GT(std::filesystem::file_size(out), 3103U * 4);
+    EXPECT_EQ(core::read_json(out + ".json")["inputs"][0]["sha256"].get<std::string>().size(), 64U);
+    const auto again = run_epvs({"export", weights, out});
+    EXPECT_EQ(again.exit_code, 2);
+    EXPECT_NE(again.err.find("--force"), std::string::npos);
+  }
+  const auto wrong = run_epvs({"export", weights, (folder / "n.h5").string()});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_NE(wrong.err.find(".onnx"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace epvs::models
