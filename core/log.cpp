@@ -69,6 +69,15 @@ void Log::write(LogLevel level, const std::string& line) {
   }
 }
 
+namespace {
+
+std::string plural(const std::string& noun) {
+  const bool sibilant = noun.ends_with("ch") || noun.ends_with("s") || noun.ends_with("x");
+  return noun + (sibilant ? "es" : "s");
+}
+
+}  // namespace
+
 struct Progress::State {
   using Clock = std::chrono::steady_clock;
   Log& log;
@@ -86,7 +95,7 @@ struct Progress::State {
   std::string figures(const std::string& detail) const {
     const std::size_t counted = done - skipped;
     const double seconds = elapsed();
-    std::string text = fmt::format("{}/{} {}s", done, total, item);
+    std::string text = fmt::format("{}/{} {}", done, total, plural(item));
     if (counted > 0 && seconds > 0) {
       const double rate = static_cast<double>(counted) / seconds;
       text += rate >= 1 ? fmt::format(", {:.1f}/s", rate)
