@@ -1,0 +1,418 @@
+// epvs train through the real executable: resume after kill -9, signals, refusals, bad input.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+#include "core/files.h"
+#include "core/json.h"
+#include "core/scores.h"
+#include "core/table.h"
+#include "tests/support/test_support.h"
+#include "tests/unit/train/phantom_cohort.h"
+
+namespace epvs::train {
+namespace {
+
+namespace fs = std::filesystem;
+using core::Table;
+using tests::CommandResult;
+using tests::TemporaryFolder;
+
+/// One running epvs-train.
+class Process {
+ public:
+  Process(std::vector<std::string> arguments, const fs::path& stderr_file) : err_(stderr_file) {
+    arguments.insert(arguments.begin(), EPVS_TRAIN_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    child_ = ::fork();
+    if (child_ == 0) {
+      const int fd = ::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      ::dup2(fd, STDERR_FILENO);
+      ::dup2(fd, STDOUT_FILENO);
+      ::execv(EPVS_TRAIN_PROGRAM, argv.data());
+      ::_exit(127);
+    }
+  }
+  void send(int signal_number) const { ::kill(child_, signal_number); }
+  /// 128 + signal when killed.
+  CommandResult wait() {
+    int status = 0;
+    ::waitpid(child_, &status, 0);
+    CommandResult result;
+    result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    result.err = core::read_text(err_);
+    return result;
+  }
+
+ private:
+  fs::path err_;
+  pid_t child_ = -1;
+};
+
+void sleep_ms(std::int64_t ms) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+}
+
+class TrainCommandTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_tiny_cohort(folder_.path(), 24);
+    write_tiny_recipe(folder_ / "recipe.toml");
+  }
+  std::vector<std::string> arguments(const std::string& run,
+                                     const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {(folder_ / "recipe.toml").string()};
+    const std::vector<std::pair<std::string, std::string>> usual = {
+        {"--cohort", (folder_ / "cohort.h5").string()},
+        {"--scores", (folder_ / "scores.tsv").string()},
+        {"--splits", (folder_ / "splits.tsv").string()},
+        {"--target", "rater1"},
+        {"--out", (folder_ / run).string()},
+        {"--threads", "1"},
+        {"--device", "cpu"}};
+    for (const auto& [name, value] : usual) {
+      if (std::find(more.begin(), more.end(), name) != more.end()) continue;
+      all.push_back(name);
+      all.push_back(value);
+    }
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  CommandResult train(const std::string& run, const std::vector<std::string>& more = {}) const {
+    return Process(arguments(run, more), folder_ / "err").wait();
+  }
+  std::string file(const std::string& name) const { return core::read_text(folder_ / name); }
+  void edit(const std::string& name, const std::string& from, const std::string& to) const {
+    std::string text = file(name);
+    const std::size_t position = text.find(from);
+    ASSERT_NE(position, std::string::npos) << from;
+    text.replace(position, from.size(), to);
+    std::ofstream(folder_ / name) << text;
+  }
+  void expect_failure(const CommandResult& result, int exit_code,
+                      const std::vector<std::string>& texts) const {
+    EXPECT_EQ(result.exit_code, exit_code) << result.err;
+    for (const std::string& text : texts) {
+      EXPECT_NE(result.err.find(text), std::string::npos) << "lacks '" << text << "':\n"
+                                                          << result.err;
+    }
+  }
+  /// training.tsv without the column of seconds.
+  std::string history(const std::string& run) const {
+    const Table table = Table::read(folder_ / run / "training.tsv");
+    std::string text;
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      for (const std::string& column : table.columns()) {
+        if (column != "seconds") text += table.cell(row, column) + " ";
+      }
+      text += "\n";
+    }
+    return text;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(TrainCommandTest, WritesTheRunFolder) {
+  const CommandResult result = train("run");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const char* name :
+       {"recipe.toml", "provenance.json", "log.txt", "training.tsv", "weights.safetensors",
+        "scores.tsv", "scores.json", "checkpoints/last/DONE", "checkpoints/best/DONE"}) {
+    EXPECT_TRUE(fs::exists(folder_ / "run" / name)) << name;
+  }
+  EXPECT_EQ(Table::read(folder_ / "run" / "training.tsv").rows(), 6U);
+  const auto scores = core::ScoresTable::read(folder_ / "run" / "scores.tsv");
+  EXPECT_EQ(scores.scorers, std::vector<std::string>{"gp_unet"});
+  EXPECT_EQ(scores.keys.size(), 6U) << "3 validation and 3 test scans";
+  // The resolved recipe is a recipe again, with the values that were used.
+  const std::string recipe = file("run/recipe.toml");
+  EXPECT_EQ(recipe.find("bias_init = 0.0"), std::string::npos);
+  EXPECT_NE(recipe.find("pool_scale = 1.536"), std::string::npos) << recipe;
+  EXPECT_NE(recipe.find("region = \"bg\""), std::string::npos);
+}
+
+TEST_F(TrainCommandTest, EqualSeedsAreBitEqualOthersAreNot) {
+  ASSERT_EQ(train("a").exit_code, 0);
+  ASSERT_EQ(train("b").exit_code, 0);
+  ASSERT_EQ(train("c", {"--seed", "2"}).exit_code, 0);
+  EXPECT_EQ(file("a/weights.safetensors"), file("b/weights.safetensors"));
+  EXPECT_EQ(file("a/scores.tsv"), file("b/scores.tsv"));
+  EXPECT_NE(file("a/weights.safetensors"), file("c/weights.safetensors"));
+}
+
+TEST_F(TrainCommandTest, KillAtAnyMomentThenResumeIsBitEqual) {
+  const std::vector<std::string> settings = {"--set", "train.epochs=60", "--set",
+                                             "train.checkpoint_minutes=0.0001"};
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(train("whole", settings).exit_code, 0);
+  const auto whole_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                            std::chrono::steady_clock::now() - start)
+                            .count();
+  core::Random random(core::mix_seed(11, {"kill"}));
+  std::vector<std::string> resume = settings;
+  resume.emplace_back("--resume");
+  int kills = 0;
+  int exit_code = -1;
+  std::string err;
+  for (int attempt = 0; attempt < 200 && exit_code != 0; ++attempt) {
+    Process process(arguments("killed", resume), folder_ / "err");
+    if (kills < 6) {
+      sleep_ms(random.integer(whole_ms / 10, whole_ms / 3));
+      process.send(SIGKILL);
+    }
+    const CommandResult result = process.wait();
+    exit_code = result.exit_code;
+    err = result.err;
+    ASSERT_TRUE(exit_code == 0 || exit_code == 128 + SIGKILL) << exit_code << "\n" << err;
+    if (exit_code != 0) ++kills;
+  }
+  ASSERT_EQ(exit_code, 0) << err;
+  EXPECT_GE(kills, 3) << "the training ended before it could be killed";
+  EXPECT_EQ(file("whole/weights.safetensors"), file("killed/weights.safetensors"));
+  EXPECT_EQ(file("whole/scores.tsv"), file("killed/scores.tsv"));
+  EXPECT_EQ(file("whole/checkpoints/last/optimizer.safetensors"),
+            file("killed/checkpoints/last/optimizer.safetensors"));
+  EXPECT_EQ(history("whole"), history("killed"));
+}
+
+TEST_F(TrainCommandTest, EarlyStoppingSurvivesResume) {
+  const std::vector<std::string> settings = {
+      "--set", "train.epochs=40", "--set", "train.patience=3", "--set", "train.min_delta=1"};
+  ASSERT_EQ(train("whole", settings).exit_code, 0);
+  const std::size_t epochs = Table::read(folder_ / "whole" / "training.tsv").rows();
+  ASSERT_LT(epochs, 40U) << "this test needs a training that stops early";
+  // A copy of the first part: stop by TERM, then resume.
+  Process process(arguments("parts", settings), folder_ / "err");
+  while (!fs::exists(folder_ / "parts" / "training.tsv")) sleep_ms(5);
+  process.send(SIGTERM);
+  const CommandResult stopped = process.wait();
+  ASSERT_TRUE(stopped.exit_code == 143 || stopped.exit_code == 0) << stopped.err;
+  std::vector<std::string> resume = settings;
+  resume.emplace_back("--resume");
+  const CommandResult resumed = train("parts", resume);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(history("whole"), history("parts"));
+  EXPECT_EQ(file("whole/weights.safetensors"), file("parts/weights.safetensors"));
+}
+
+TEST_F(TrainCommandTest, SignalsWriteACheckpoint) {
+  for (const auto& [signal_number, exit_code] : {std::pair(SIGTERM, 143), std::pair(SIGINT, 130)}) {
+    const std::string run = "run" + std::to_string(signal_number);
+    Process process(arguments(run, {"--set", "train.epochs=100000"}), folder_ / "err");
+    while (!fs::exists(folder_ / run / "training.tsv")) sleep_ms(5);
+    process.send(SIGUSR1);
+    sleep_ms(200);
+    process.send(signal_number);
+    const CommandResult result = process.wait();
+    EXPECT_EQ(result.exit_code, exit_code) << result.err;
+    const std::string text = "checkpoint written after";
+    const std::size_t first = result.err.find(text);
+    EXPECT_NE(first, std::string::npos) << result.err;
+    EXPECT_NE(result.err.find(text, first + 1), std::string::npos)
+        << "USR1 writes one and goes on\n"
+        << result.err;
+    EXPECT_TRUE(fs::exists(folder_ / run / "checkpoints/last/DONE"));
+    EXPECT_FALSE(fs::exists(folder_ / run / "weights.safetensors"));
+  }
+}
+
+TEST_F(TrainCommandTest, ResumeRefusesWhatChanged) {
+  ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
+  expect_failure(train("run", {"--set", "train.epochs=3", "--resume"}), 2,
+                 {"recipe/train/epochs was 2, is 3", "--resume=force"});
+  expect_failure(train("run", {"--set", "train.epochs=2", "--resume", "--seed", "9"}), 2,
+                 {"seed was 1, is 9"});
+  edit("splits.tsv", "sub-01\ttrain", "sub-01\ttest");
+  expect_failure(train("run", {"--set", "train.epochs=2", "--resume"}), 2, {"examples was"});
+  edit("splits.tsv", "sub-01\ttest", "sub-01\ttrain");
+  fs::remove(folder_ / "cohort.h5");
+  const TemporaryFolder other;
+  write_tiny_cohort(other.path(), 25);
+  fs::copy_file(other / "cohort.h5", folder_ / "cohort.h5");
+  expect_failure(train("run", {"--set", "train.epochs=2", "--resume"}), 2, {"cohort was"});
+  // Forced, it goes on.
+  const CommandResult forced = train("run", {"--set", "train.epochs=3", "--resume=force"});
+  expect_failure(forced, 0, {"resuming although cohort was"});
+  const Table history = Table::read(folder_ / "run" / "training.tsv");
+  EXPECT_EQ(history.rows(), 2U) << "a finished training stays finished";
+}
+
+TEST_F(TrainCommandTest, RunFoldersAreNotOverwrittenNorRestartedSilently) {
+  expect_failure(train("run", {"--set", "train.epochs=1", "--resume"}), 0,
+                 {"holds no training: starting from the beginning"});
+  expect_failure(train("run"), 2, {"holds a training already", "--resume", "--force"});
+  fs::remove_all(folder_ / "run" / "checkpoints");
+  expect_failure(train("run", {"--resume"}), 2, {"no complete checkpoint", "--force"});
+  EXPECT_EQ(train("run", {"--set", "train.epochs=1", "--force"}).exit_code, 0);
+  std::ofstream(folder_ / "plain") << "x";
+  expect_failure(train("plain"), 2, {"is a file, not a folder"});
+}
+
+TEST_F(TrainCommandTest, ADamagedCheckpointDoesNotCount) {
+  ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
+  fs::resize_file(folder_ / "run/checkpoints/last/optimizer.safetensors", 100);
+  expect_failure(train("run", {"--set", "train.epochs=2", "--resume"}), 2,
+                 {"no complete checkpoint"});
+}
+
+TEST_F(TrainCommandTest, BadLabelsAreNamed) {
+  edit("scores.tsv", "sub-02\t", "sub-99\t");
+  expect_failure(train("run"), 3, {"1 train or validation scans have no rater1 score", "sub-02"});
+  edit("scores.tsv", "sub-99\t", "sub-03\t");
+  expect_failure(train("run"), 3, {"sub-03", "already"});
+  edit("scores.tsv", "sub-03\t", "sub-02\tmany\nsub-98\t");
+  expect_failure(train("run"), 3, {"many", "rater1"});
+  expect_failure(train("run", {"--target", "rater9"}), 3, {"rater9"});
+}
+
+TEST_F(TrainCommandTest, NegativeAndFractionalLabelsAreAllowedAndSaid) {
+  std::string text = file("scores.tsv");
+  const std::size_t begin = text.find("sub-02\t") + 7;
+  text.replace(begin, text.find('\n', begin) - begin, "-1.5");
+  std::ofstream(folder_ / "scores.tsv") << text;
+  const CommandResult result = train("run", {"--set", "train.epochs=1"});
+  expect_failure(
+      result, 0,
+      {"1 of 18 train scores are not whole numbers", "1 of 18 train scores are negative"});
+}
+
+TEST_F(TrainCommandTest, BadSplitsAreNamed) {
+  edit("splits.tsv", "0\t0\tsub-01\ttrain", "0\t0\tsub-77\ttrain");
+  expect_failure(train("run"), 3, {"sub-77", "not in"});
+  edit("splits.tsv", "0\t0\tsub-77\ttrain", "0\t0\tsub-02\ttest");
+  expect_failure(train("run"), 3, {"sub-02 is in", "one split only"});
+  edit("splits.tsv", "0\t0\tsub-02\ttest", "0\t0\tsub-01\ttrain");
+  expect_failure(train("run", {"--fold", "4"}), 2, {"no repeat 0 fold 4", "repeat 0 fold 0"});
+}
+
+TEST_F(TrainCommandTest, BadRecipesAreNamed) {
+  std::ofstream(folder_ / "recipe.toml") << "[train]\nepoch = 3\n";
+  expect_failure(train("run"), 2, {"train.epoch", "train.epochs"});
+  std::ofstream(folder_ / "recipe.toml") << "recipe_version = 99\n";
+  expect_failure(train("run"), 2, {"recipe_version = 99"});
+  std::ofstream(folder_ / "recipe.toml") << "[train]\nregion = \"cso\"\n";
+  expect_failure(train("run"), 2, {"no region 'cso'", "bg"});
+  std::ofstream(folder_ / "recipe.toml") << "[train]\nlearning_rates = [\"output*\"]\n";
+  expect_failure(train("run"), 2, {"train.learning_rates", "pattern=factor"});
+  fs::remove(folder_ / "recipe.toml");
+  expect_failure(train("run"), 3, {"recipe.toml"});
+}
+
+TEST_F(TrainCommandTest, MissingOptionsAndDevicesAreNamed) {
+  expect_failure(Process({(folder_ / "recipe.toml").string()}, folder_ / "err").wait(), 2,
+                 {"--cohort is missing"});
+  expect_failure(train("run", {"--resume-force"}), 2, {"--resume-force without --resume"});
+  expect_failure(train("run", {"--device", "cuda:7"}), 2, {"cuda:7 is not there"});
+  expect_failure(train("run", {"--device", "gpu"}), 2, {"auto, cpu, cuda or cuda:N"});
+}
+
+TEST_F(TrainCommandTest, WithoutValidationThereIsNoEarlyStopping) {
+  std::string text = file("splits.tsv");
+  for (std::size_t at = text.find("validation"); at != std::string::npos;
+       at = text.find("validation")) {
+    text.replace(at, 10, "test");
+  }
+  std::ofstream(folder_ / "splits.tsv") << text;
+  expect_failure(train("run", {"--set", "train.patience=5"}), 2,
+                 {"train.patience = 5", "no validation participants"});
+  ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
+  const Table history = Table::read(folder_ / "run" / "training.tsv");
+  EXPECT_TRUE(history.missing(1, history.index("validation_loss")));
+  EXPECT_EQ(history.cell(1, "is_best"), "1") << "the last epoch is the best";
+}
+
+TEST_F(TrainCommandTest, DivergenceNamesTheFirstValueAndKeepsTheCheckpoint) {
+  const CommandResult result =
+      train("run", {"--set", "train.optimizer=sgd", "--set", "train.learning_rate=1e6", "--set",
+                    "train.epochs=50"});
+  expect_failure(result, 1, {"training diverged in epoch", "last good checkpoint is kept"});
+  EXPECT_TRUE(fs::exists(folder_ / "run/checkpoints/last/DONE"));
+  EXPECT_FALSE(fs::exists(folder_ / "run/weights.safetensors"));
+}
+
+TEST_F(TrainCommandTest, CollapsedScoresAreWarnedOf) {
+  const std::vector<std::string> flat = {"--set", "train.learning_rate=1e-9", "--set",
+                                         "train.epochs=12"};
+  expect_failure(train("run", flat), 0, {"collapsed to one value", "pool_scale_from_voxels"});
+  // The first epochs of Adadelta are flat in any case: they are not warned of.
+  const CommandResult early =
+      train("early", {"--set", "train.learning_rate=1e-9", "--set", "train.epochs=9"});
+  expect_failure(early, 0, {});
+  EXPECT_EQ(early.err.find("collapsed"), std::string::npos) << early.err;
+}
+
+TEST_F(TrainCommandTest, InitStartsFromWeightsAndChecksThem) {
+  ASSERT_EQ(train("first").exit_code, 0);
+  // Nothing is learned at a learning rate of nearly zero: the scores are those of the first run.
+  const CommandResult second =
+      train("second", {"--init", (folder_ / "first").string(), "--set", "train.learning_rate=1e-30",
+                       "--set", "train.epochs=1"});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(file("first/scores.tsv"), file("second/scores.tsv"));
+  expect_failure(
+      train("third", {"--init", (folder_ / "first").string(), "--set", "network.first_features=8"}),
+      2, {"network.first_features is 8 in the recipe, 4 in the weights"});
+  expect_failure(train("third", {"--init", (folder_ / "first").string(), "--set",
+                                 "network.architecture=cnn4"}),
+                 2, {"network.architecture", "cnn4", "gp_unet"});
+}
+
+TEST_F(TrainCommandTest, FrozenParametersKeepTheirValues) {
+  ASSERT_EQ(train("first").exit_code, 0);
+  const CommandResult frozen = train(
+      "frozen", {"--init", (folder_ / "first").string(), "--set",
+                 "train.freeze=down_*,bottom_*,up_*,output.weight", "--set", "train.epochs=2"});
+  ASSERT_EQ(frozen.exit_code, 0) << frozen.err;
+  // Only the output bias moved: all scores differ by the same amount.
+  const auto before = core::ScoresTable::read(folder_ / "first" / "scores.tsv");
+  const auto after = core::ScoresTable::read(folder_ / "frozen" / "scores.tsv");
+  const double shift = after.values[0][0] - before.values[0][0];
+  EXPECT_NE(shift, 0.0);
+  for (std::size_t i = 0; i < before.values.size(); ++i) {
+    EXPECT_NEAR(after.values[i][0] - before.values[i][0], shift, 1e-4);
+  }
+}
+
+TEST_F(TrainCommandTest, AccumulatedBatchesEqualOneLargeBatch) {
+  // Without augmentation; equal up to the order of summation in float32.
+  ASSERT_EQ(train("whole", {"--set", "train.batch_size=6", "--set", "train.epochs=2"}).exit_code,
+            0);
+  ASSERT_EQ(train("parts", {"--set", "train.batch_size=2", "--set", "train.accumulate=3", "--set",
+                            "train.epochs=2"})
+                .exit_code,
+            0);
+  const auto whole = core::ScoresTable::read(folder_ / "whole" / "scores.tsv");
+  const auto parts = core::ScoresTable::read(folder_ / "parts" / "scores.tsv");
+  for (std::size_t i = 0; i < whole.values.size(); ++i) {
+    EXPECT_NEAR(whole.values[i][0], parts.values[i][0], 2e-3);
+  }
+}
+
+TEST_F(TrainCommandTest, DryRunWritesNothing) {
+  const CommandResult result = train("run", {"--dry-run"});
+  expect_failure(result, 0, {"train.batch_size", "18 train, 3 validation, 3 test", "nothing was"});
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+TEST_F(TrainCommandTest, PrintedRecipeIsARecipe) {
+  const CommandResult printed = Process({"--print-recipe"}, folder_ / "err").wait();
+  ASSERT_EQ(printed.exit_code, 0) << printed.err;
+  EXPECT_NE(printed.err.find("rho = 0.95"), std::string::npos);
+  std::ofstream(folder_ / "recipe.toml") << printed.err;
+  const CommandResult again =
+      Process({(folder_ / "recipe.toml").string(), "--print-recipe"}, folder_ / "err").wait();
+  EXPECT_EQ(again.err, printed.err);
+}
+
+}  // namespace
+}  // namespace epvs::train

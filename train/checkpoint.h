@@ -1,0 +1,77 @@
+// Checkpoints: everything that a training needs to go on as if it had never stopped.
+//
+// A checkpoint is a folder: weights.safetensors, optimizer.safetensors, state.json and, written
+// last, DONE with the sizes of the others. It counts only when DONE is there and the sizes are
+// right. A new one is built beside the old one and takes its place by renaming, so that at every
+// moment one complete checkpoint exists.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "models/weights.h"
+#include "train/optimizer.h"
+
+namespace epvs::train {
+
+/// One row of training.tsv. NaN where there is no validation.
+struct EpochRow {
+  std::int64_t epoch = 0;  ///< 1, 2, ...
+  double train_loss = 0;
+  double validation_loss = 0;
+  double validation_mae = 0;
+  double validation_pearson = 0;
+  double validation_icc2 = 0;
+  double validation_score_sd = 0;
+  double learning_rate = 0;
+  double gradient_norm = 0;  ///< mean over the updates, before clipping
+  double seconds = 0;
+  bool is_best = false;
+};
+
+/// Where a training stands. Order, augmentation and initial weights are functions of the seed and
+/// of `epoch`, so these figures, the weights and the optimiser's tensors are the whole state.
+struct TrainerState {
+  std::int64_t epoch = 0;  ///< epochs completed
+  std::int64_t batch = 0;  ///< batches of the epoch in progress that are done
+  double loss_sum = 0;     ///< of the epoch in progress, weighted by scans
+  std::int64_t loss_scans = 0;
+  double norm_sum = 0;
+  std::int64_t updates = 0;
+  double epoch_seconds = 0;
+  double tukey_scale = 1;
+  std::vector<double> residuals;  ///< of the epoch in progress
+  std::int64_t best_epoch = 0;    ///< 0: none yet
+  double best_value = 0;          ///< of the stop metric; smaller is better
+  std::int64_t epochs_without_improvement = 0;
+  bool finished = false;
+  std::vector<EpochRow> history;
+
+  core::Json to_json() const;
+  /// Throws core::InputError naming `source` when the document is not a state.
+  static TrainerState from_json(const core::Json& document, const std::string& source);
+};
+
+/// Replaces `folder` by a checkpoint. `identity` says what the training is (recipe, data, seed).
+/// Without an optimiser (the best epoch, kept for its weights) training cannot go on from it.
+void save_checkpoint(const std::filesystem::path& folder, const models::Network& network,
+                     const models::WeightsMetadata& metadata, const Optimizer* optimizer,
+                     const TrainerState& state, const core::Json& identity);
+
+/// The complete checkpoint at `folder`, or the older one that a kill left beside it; nothing when
+/// there is none.
+std::optional<std::filesystem::path> find_checkpoint(const std::filesystem::path& folder);
+
+/// Reads state.json of a complete checkpoint.
+TrainerState read_checkpoint_state(const std::filesystem::path& checkpoint);
+core::Json read_checkpoint_identity(const std::filesystem::path& checkpoint);
+
+/// Restores weights and optimiser. Throws core::InputError naming a tensor that does not fit.
+void load_checkpoint(const std::filesystem::path& checkpoint, models::Network& network,
+                     Optimizer& optimizer);
+
+}  // namespace epvs::train

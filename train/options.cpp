@@ -1,0 +1,207 @@
+#include "train/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "core/error.h"
+#include "core/text.h"
+
+namespace epvs::train {
+
+namespace {
+
+void declare_train(TrainOptions& train, core::ParameterTable& table) {
+  table.add("train.region", &train.region, "region to train on; empty takes the cohort's only one");
+  table.add("train.epochs", &train.epochs, "passes over the training scans").range(1, 1e7);
+  table.add("train.batch_size", &train.batch_size, "volumes per batch")
+      .range(1, 4096)
+      .unit("scans");
+  table.add("train.accumulate", &train.accumulate, "batches whose gradients make one update")
+      .range(1, 4096);
+  table.add("train.loss", &train.loss.kind, "training loss").choices(LossOptions::kinds());
+  table.add("train.huber_delta", &train.loss.huber_delta, "where the Huber loss becomes linear")
+      .unit("label units");
+  table.add("train.tukey_constant", &train.loss.tukey_constant,
+            "Tukey's biweight: residuals beyond this many scales count alike");
+  table.add("train.optimizer", &train.optimizer, "optimiser").choices({"adadelta", "adamw", "sgd"});
+  table.add("train.learning_rate", &train.learning_rate, "multiplies each update").range(0, 1e6);
+  table.add("train.rho", &train.rho, "Adadelta: decay of the running averages").range(0, 1);
+  table.add("train.epsilon", &train.epsilon, "Adadelta, AdamW: added under the root").range(0, 1);
+  table.add("train.beta1", &train.beta1, "AdamW: decay of the mean gradient").range(0, 1);
+  table.add("train.beta2", &train.beta2, "AdamW: decay of the mean square").range(0, 1);
+  table.add("train.momentum", &train.momentum, "SGD: momentum").range(0, 1);
+  table.add("train.nesterov", &train.nesterov, "SGD: Nesterov's form of the momentum");
+  table.add("train.weight_decay", &train.weight_decay, "pull of the weights to zero").range(0, 1e6);
+  table.add("train.clip_norm", &train.clip_norm, "largest norm of the gradient; 0 does not clip")
+      .range(0);
+  table.add("train.schedule", &train.schedule, "learning rate over the epochs")
+      .choices({"constant", "cosine", "linear", "step"});
+  table.add("train.warmup_epochs", &train.warmup_epochs, "the learning rate grows linearly from 0")
+      .range(0)
+      .unit("epochs");
+  table.add("train.step_epochs", &train.step_epochs, "schedule step: epochs between two steps")
+      .range(1e-6)
+      .unit("epochs");
+  table.add("train.step_factor", &train.step_factor, "schedule step: factor at each step")
+      .range(0, 1);
+  table
+      .add("train.final_factor", &train.final_factor,
+           "schedules cosine and linear: factor at the last epoch")
+      .range(0, 1);
+  table.add("train.freeze", &train.freeze,
+            "parameters that stay as they are, by name with * and ?: conv1*");
+  table.add("train.learning_rates", &train.learning_rates,
+            "own factors of the learning rate, pattern=factor; the last match counts");
+}
+
+void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
+  table
+      .add("train.patience", &train.patience,
+           "stop after this many epochs without improvement; 0 never stops early")
+      .range(0, 1e7)
+      .unit("epochs");
+  table.add("train.min_delta", &train.min_delta, "smallest change that is an improvement").range(0);
+  table
+      .add("train.stop_metric", &train.stop_metric,
+           "validation figure that decides the best epoch and early stopping")
+      .choices({"loss", "mae", "pearson", "icc2"});
+  table.add("train.bias_init_from_labels", &train.bias_init_from_labels,
+            "start the last bias at the mean training label, not at network.bias_init");
+  table.add("train.pool_scale_from_voxels", &train.pool_scale_from_voxels,
+            "set network.pool_scale to the voxels of the input / 1000: counts are diluted over all "
+            "voxels by an average, and plain average pooling learns slowly");
+  table
+      .add("train.checkpoint_minutes", &train.checkpoint_minutes,
+           "write a checkpoint within an epoch after this time; 0 does not")
+      .range(0)
+      .unit("min");
+  table
+      .add("train.checkpoint_epochs", &train.checkpoint_epochs,
+           "epochs between checkpoints; a new best epoch always writes one")
+      .range(1, 1e7);
+  table.add("train.cache_gb", &train.cache_gb, "memory that holds volumes between epochs")
+      .range(0)
+      .unit("GB");
+  table.add("train.flush_denormals", &train.flush_denormals,
+            "treat numbers below 1e-38 as zero; they make a CPU slow");
+}
+
+void declare_augmentation(AugmentationOptions& augment, core::ParameterTable& table) {
+  table.add("augment.enabled", &augment.enabled, "transform the training volumes randomly");
+  table.add("augment.flips", &augment.flips, "axes to flip: left_right, front_back, up_down");
+  table.add("augment.flip_probability", &augment.flip_probability, "probability of each flip")
+      .range(0, 1);
+  table.add("augment.rotation_rad", &augment.rotation_rad, "largest rotation about each axis, +-")
+      .range(0, 3.2)
+      .unit("rad");
+  table
+      .add("augment.translation_voxels", &augment.translation_voxels,
+           "largest shift along each axis, +-")
+      .range(0)
+      .unit("voxels");
+}
+
+void declare_clinical(AugmentationOptions& augment, core::ParameterTable& table) {
+  table
+      .add("augment.clinical_probability", &augment.clinical_probability,
+           "probability of each of the following parts, which imitate clinical scans")
+      .range(0, 1);
+  table
+      .add("augment.slice_thickness_mm", &augment.slice_thickness_mm,
+           "smallest and largest thickness of imitated slices; 0, 0 leaves them")
+      .length(2)
+      .range(0, 50)
+      .unit("mm");
+  table
+      .add("augment.slice_gap_fraction", &augment.slice_gap_fraction,
+           "largest gap between imitated slices, as a fraction of their thickness")
+      .range(0, 5);
+  table.add("augment.contrast", &augment.contrast, "largest change of log contrast, +-")
+      .range(0, 3);
+  table.add("augment.gamma", &augment.gamma, "largest change of log gamma, +-").range(0, 3);
+  table
+      .add("augment.bias_field", &augment.bias_field,
+           "largest coefficients of the log bias field, a quadratic, +-")
+      .range(0, 3);
+  table.add("augment.blur_mm", &augment.blur_mm, "largest sigma of a Gaussian blur")
+      .range(0, 20)
+      .unit("mm");
+  table.add("augment.noise", &augment.noise, "largest SD of Rician noise; volumes are 0..1")
+      .range(0, 1);
+}
+
+}  // namespace
+
+bool matches_pattern(const std::string& text, const std::string& pattern) {
+  std::size_t t = 0;
+  std::size_t p = 0;
+  std::size_t star = std::string::npos;
+  std::size_t star_text = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+      ++t;
+      ++p;
+    } else if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      star_text = t;
+    } else if (star != std::string::npos) {
+      p = star + 1;
+      t = ++star_text;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+void TrainOptions::validate() const {
+  loss.validate();
+  if (!(learning_rate > 0)) {
+    throw core::UsageError(fmt::format(
+        "train.learning_rate = {}. Violated constraint: train.learning_rate > 0", learning_rate));
+  }
+  for (const std::string& entry : learning_rates) {
+    const std::size_t equals = entry.rfind('=');
+    const auto factor = equals == std::string::npos
+                            ? std::nullopt
+                            : core::parse_number(std::string_view(entry).substr(equals + 1));
+    if (!factor || !(*factor >= 0) || !std::isfinite(*factor)) {
+      throw core::UsageError(fmt::format(
+          "train.learning_rates has '{}', expected pattern=factor such as conv1*=0.1", entry));
+    }
+  }
+}
+
+double TrainOptions::schedule_factor(double epoch) const {
+  if (epoch < warmup_epochs) return epoch / warmup_epochs;
+  const double total = static_cast<double>(epochs);
+  const double progress = total > warmup_epochs
+                              ? std::min(1.0, (epoch - warmup_epochs) / (total - warmup_epochs))
+                              : 1.0;
+  if (schedule == "cosine") {
+    return final_factor + (1 - final_factor) * (1 + std::cos(std::numbers::pi * progress)) / 2;
+  }
+  if (schedule == "linear") return 1 + (final_factor - 1) * progress;
+  if (schedule == "step") return std::pow(step_factor, std::floor(epoch / step_epochs));
+  return 1.0;
+}
+
+void Recipe::declare(core::ParameterTable& table) {
+  network.declare(table);
+  declare_train(train, table);
+  declare_stopping(train, table);
+  declare_augmentation(augment, table);
+  declare_clinical(augment, table);
+}
+
+void Recipe::validate() const {
+  network.validate();
+  train.validate();
+  augment.validate();
+}
+
+}  // namespace epvs::train

@@ -1,0 +1,420 @@
+#include "train/train_command.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/hash.h"
+#include "core/scores.h"
+#include "core/splits.h"
+#include "core/table.h"
+#include "core/text.h"
+#include "models/layers.h"
+#include "models/weights_metadata.h"
+
+namespace epvs::train {
+
+namespace fs = std::filesystem;
+using core::Json;
+
+namespace {
+
+/// Everything that a training writes into its run folder.
+const std::vector<std::string> kRunFiles = {"recipe.toml",  "provenance.json",     "log.txt",
+                                            "training.tsv", "weights.safetensors", "scores.tsv",
+                                            "scores.json",  "checkpoints"};
+
+bool holds_anything(const fs::path& folder) {
+  return std::any_of(kRunFiles.begin(), kRunFiles.end(),
+                     [&](const std::string& name) { return fs::exists(folder / name); });
+}
+
+void log_table(core::Log& log, const core::ParameterTable& table) {
+  log.info("effective settings (* differs from the default):");
+  for (const core::Parameter& parameter : table.parameters()) {
+    const Json value = parameter.value();
+    log.info("  {:<32} {}{}", parameter.name(), value.dump(),
+             value == parameter.default_value() ? "" : " *");
+  }
+}
+
+void set_up_torch(int threads, bool flush_denormals) {
+  // Before the first parallel work: worker threads inherit the mode of the thread that starts them.
+  if (flush_denormals) at::globalContext().setFlushDenormal(true);
+  at::set_num_threads(threads);
+  at::globalContext().setBenchmarkCuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+}
+
+}  // namespace
+
+torch::Device choose_device(const std::string& name) {
+  const int gpus = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
+  if (name == "cpu" || (name == "auto" && gpus == 0)) return torch::kCPU;
+  if (name == "auto") return {torch::kCUDA, 0};
+  int index = 0;
+  bool known = name == "cuda";
+  if (name.rfind("cuda:", 0) == 0) {
+    const auto number = core::parse_integer(name.substr(5));
+    known = number.has_value() && *number >= 0;
+    if (known) index = static_cast<int>(std::min<long long>(*number, 1 << 20));
+  }
+  if (!known) {
+    throw core::UsageError(
+        fmt::format("--device {}: auto, cpu, cuda or cuda:N was expected", name));
+  }
+  if (index >= gpus) {
+    throw core::UsageError(fmt::format("--device {} is not there: LibTorch {} sees {} CUDA devices",
+                                       name, TORCH_VERSION, gpus),
+                           gpus == 0 ? "take --device cpu, or build with a LibTorch for CUDA"
+                                     : fmt::format("take cuda:0 to cuda:{}", gpus - 1));
+  }
+  return {torch::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+std::vector<std::string> expand_resume(int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  for (int i = 0; i < argc; ++i) {
+    if (std::string(argv[i]) == "--resume=force") {
+      arguments.emplace_back("--resume");
+      arguments.emplace_back("--resume-force");
+    } else {
+      arguments.emplace_back(argv[i]);
+    }
+  }
+  return arguments;
+}
+
+core::Manual TrainCommand::manual() const {
+  core::Manual manual;
+  manual.name = "train";
+  manual.summary = "train a network to count enlarged perivascular spaces from visual scores";
+  manual.synopsis =
+      "RECIPE.toml --cohort C.h5 --scores TABLE --target SCORER --splits S.tsv --out RUN [options]";
+  manual.description =
+      "Trains the network of a recipe on one region of a cohort (epvs prepare, epvs simulate "
+      "--cohort). The only labels are the scores of one scorer in a table with participant_id and, "
+      "where there are several, session_id and region. The splits (epvs split) say who trains, who "
+      "decides when to stop (validation) and who is only scored (test).\n"
+      "The run folder gets recipe.toml (every parameter with the value used), provenance.json, "
+      "log.txt, training.tsv (one row per epoch), checkpoints/last and checkpoints/best, and at "
+      "the "
+      "end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
+      "On the CPU, equal seeds and threads give bit-equal weights, also through --resume after a "
+      "kill at any moment. INT and TERM write a checkpoint and stop (exit 130, 143); USR1 writes "
+      "one and goes on. --resume refuses when recipe, cohort, labels, splits or seed changed, "
+      "unless --resume-force (or --resume=force) is given.";
+  manual.examples = {
+      {"Train a GP-Unet on the basal ganglia of a phantom cohort.",
+       "epvs train experiments/recipes/demo/gp_unet.toml --cohort c.h5 --scores visual.tsv "
+       "--target "
+       "rater1 --splits splits.tsv --out runs/gp_unet"},
+      {"Go on after a kill.",
+       "epvs train experiments/recipes/demo/gp_unet.toml --cohort c.h5 --scores visual.tsv "
+       "--target "
+       "rater1 --splits splits.tsv --out runs/gp_unet --resume"},
+      {"Fine-tune on clinical scans with the first layers frozen.",
+       "epvs train finetune.toml --init runs/research --set train.freeze=down_conv* --cohort "
+       "clinical.h5 --scores visual.tsv --target rater1 --splits s.tsv --out runs/clinical"},
+      {"All parameters with their defaults.", "epvs train --print-recipe"},
+  };
+  manual.citations = {
+      "Dubost et al. 2019. 3D regression neural network for the quantification of enlarged "
+      "perivascular spaces in brain MRI. Medical Image Analysis 51, 89-100. arXiv:1802.05914",
+      "Dubost et al. 2019. Automated quantification of enlarged perivascular spaces in clinical "
+      "brain MRI across sites. MLCN 2019.",
+      "Zeiler 2012. ADADELTA: an adaptive learning rate method. arXiv:1212.5701"};
+  manual.uses_threads = manual.uses_seed = manual.uses_device = true;
+  return manual;
+}
+
+void TrainCommand::declare(core::CommandLine& line) {
+  line.positional("RECIPE", &recipe_file_, "recipe of the training (TOML)").unit("FILE");
+  line.heading("Inputs");
+  line.option("--cohort", &cohort_, "cohort file").unit("FILE");
+  line.option("--scores", &scores_, "table of scores (TSV)").unit("FILE");
+  line.option("--target", &target_, "column of the scores to learn").unit("SCORER");
+  line.option("--splits", &splits_, "splits.tsv").unit("FILE");
+  line.option("--fold", &fold_, "fold of the splits").range(0, 1e6);
+  line.option("--repeat", &repeat_, "repeat of the splits").range(0, 1e6);
+  line.option("--init", &init_,
+              "weights to start from: a weights file or a run folder; the network is that of the "
+              "weights")
+      .unit("FILE|RUN");
+  line.heading("Output");
+  line.option("--out", &out_, "run folder").unit("DIR");
+  line.option("--scorer", &scorer_,
+              "name of this network's column in scores.tsv; empty takes the architecture");
+  line.heading("Training");
+  line.option("--set", &set_, "change a parameter of the recipe: train.epochs=50 (repeatable)")
+      .unit("NAME=VALUE");
+  line.option("--resume", &resume_, "go on from checkpoints/last of the run folder");
+  line.option("--resume-force", &resume_force_,
+              "with --resume: go on although recipe, data, seed or splits changed");
+  line.option("--print-recipe", &print_recipe_,
+              "print the resolved recipe (all parameters) and stop; without RECIPE the defaults");
+  recipe_.declare(table_);
+}
+
+void TrainCommand::read_recipe() {
+  if (!recipe_file_.empty()) {
+    core::require_exists(recipe_file_, "recipe");
+    table_.read_recipe(recipe_file_, kForeignTables);
+  }
+  for (const std::string& assignment : set_) table_.assign(assignment);
+  recipe_.validate();
+}
+
+void TrainCommand::require_inputs() const {
+  const auto require = [](bool given, const char* name, const char* what) {
+    if (!given) {
+      throw core::UsageError(fmt::format("{} is missing: {}", name, what),
+                             "epvs train --help lists the options");
+    }
+  };
+  require(!recipe_file_.empty(), "RECIPE", "the recipe of the training");
+  require(!cohort_.empty(), "--cohort", "the cohort file");
+  require(!scores_.empty(), "--scores", "the table of scores");
+  require(!target_.empty(), "--target", "the column of the scores to learn");
+  require(!splits_.empty(), "--splits", "the splits");
+  require(!out_.empty(), "--out", "the run folder");
+  if (resume_force_ && !resume_) {
+    throw core::UsageError("--resume-force without --resume", "write --resume=force");
+  }
+  core::require_exists(cohort_, "cohort");
+  core::require_exists(scores_, "table of scores");
+  core::require_exists(splits_, "splits");
+  if (!init_.empty()) core::require_exists(init_, "weights");
+}
+
+/// Returns true when a training is to be resumed from a checkpoint.
+bool TrainCommand::open_run_folder(core::Context& context) const {
+  const fs::path checkpoints = out_ / "checkpoints";
+  if (resume_) {
+    if (find_checkpoint(checkpoints / "last")) return true;
+    // The first checkpoint precedes all training, so without these nothing was ever learned here.
+    for (const char* name : {"training.tsv", "weights.safetensors", "checkpoints/last"}) {
+      if (!fs::exists(out_ / name)) continue;
+      throw core::UsageError(
+          fmt::format("{} holds a training, but no complete checkpoint to resume", out_.string()),
+          "to train anew, leave out --resume and add --force");
+    }
+    context.log.warning("{} holds no training: starting from the beginning", out_.string());
+    return false;
+  }
+  if (holds_anything(out_)) {
+    if (!context.force) {
+      throw core::UsageError(
+          fmt::format("{} holds a training already", out_.string()),
+          "go on with --resume, overwrite it with --force, or choose another --out");
+    }
+    if (!context.dry_run) {
+      for (const std::string& name : kRunFiles) fs::remove_all(out_ / name);
+    }
+  } else if (fs::exists(out_) && !fs::is_directory(out_)) {
+    throw core::UsageError(fmt::format("{} is a file, not a folder", out_.string()));
+  }
+  return false;
+}
+
+void TrainCommand::take_network_of_init(const data::CohortReader& cohort, core::Log& log) {
+  const models::WeightsMetadata metadata =
+      models::read_weights_metadata(models::find_weights(init_));
+  const data::PreprocessingOptions& prepared = cohort.options(recipe_.train.region);
+  const std::vector<std::string> differences = metadata.preprocessing.differences(prepared);
+  if (!differences.empty()) {
+    throw core::InputError(
+        fmt::format("the weights {} and the cohort {} do not fit: {}", init_.string(),
+                    cohort_.string(), core::join(differences, "; ")),
+        "prepare the cohort with: epvs prepare --like " + init_.string());
+  }
+  if (metadata.preprocessing.label_source != prepared.label_source) {
+    log.warning("the weights were trained with labels of {}, the cohort has labels of {}",
+                metadata.preprocessing.label_source, prepared.label_source);
+  }
+  const Json wanted = recipe_.network.to_json();
+  const Json stored = metadata.network.to_json();
+  for (const auto& [name, value] : wanted.items()) {
+    // These do not change the shape of the network; the weights bring their own.
+    if (name == "init" || name == "bias_init" || name == "pool_scale" || name == "input_zyx") {
+      continue;
+    }
+    if (!stored.contains(name) || stored.at(name) == value) continue;
+    throw core::UsageError(fmt::format("network.{} is {} in the recipe, {} in the weights {}", name,
+                                       value.dump(), stored.at(name).dump(), init_.string()),
+                           "with --init the recipe must describe the network of the weights");
+  }
+  if (recipe_.train.bias_init_from_labels || recipe_.train.pool_scale_from_voxels) {
+    log.info("--init: bias and pool_scale are those of the weights");
+  }
+  recipe_.network.pool_scale = metadata.network.pool_scale;
+  recipe_.network.bias_init = metadata.network.bias_init;
+}
+
+void TrainCommand::resolve(const data::CohortReader& cohort, const Examples& examples,
+                           core::Log& log) {
+  const data::Shape& crop = cohort.options(examples.region).crop_voxels;
+  recipe_.train.region = examples.region;
+  recipe_.network.input_zyx = {crop[2], crop[1], crop[0]};
+  if (!init_.empty()) {
+    take_network_of_init(cohort, log);
+    return;
+  }
+  if (recipe_.train.bias_init_from_labels) recipe_.network.bias_init = examples.mean_label();
+  if (recipe_.train.pool_scale_from_voxels) {
+    recipe_.network.pool_scale = static_cast<double>(crop[0] * crop[1] * crop[2]) / 1000.0;
+  }
+}
+
+Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& examples,
+                            std::uint64_t seed, int threads, const torch::Device& device) const {
+  Json identity{
+      {"recipe", table_.to_json()},
+      {"cohort", cohort.fingerprint()},
+      {"examples", examples.fingerprint()},
+      {"region", examples.region},
+      {"target", target_},
+      {"repeat", repeat_},
+      {"fold", fold_},
+      {"seed", seed},
+      {"init", init_.empty() ? Json() : Json(core::sha256_file(models::find_weights(init_)))},
+      {"threads", threads},
+      {"device", device.str()},
+      {"libtorch", TORCH_VERSION}};
+  return identity.flatten();
+}
+
+void TrainCommand::check_identity(const Json& now, core::Log& log) const {
+  const auto last = find_checkpoint(out_ / "checkpoints" / "last");
+  EPVS_ASSERT(last);
+  const Json before = read_checkpoint_identity(*last);
+  std::vector<std::string> changes;
+  const auto text = [](const Json& from, const std::string& key) {
+    return from.contains(key) ? from.at(key).dump() : std::string("absent");
+  };
+  Json keys = before;
+  keys.update(now);
+  for (const auto& [key, value] : keys.items()) {
+    if (text(before, key) == text(now, key)) continue;
+    const std::string change =
+        fmt::format("{} was {}, is {}", key.substr(1), text(before, key), text(now, key));
+    if (key == "/threads" || key == "/device" || key == "/libtorch") {
+      log.warning("{}: the result may differ from an uninterrupted training in its last bits",
+                  change);
+    } else {
+      changes.push_back(change);
+    }
+  }
+  if (changes.empty()) return;
+  if (!resume_force_) {
+    throw core::UsageError(
+        fmt::format("{} was started differently: {}", out_.string(), core::join(changes, "; ")),
+        "go on with the old settings, or force it with --resume=force");
+  }
+  for (const std::string& change : changes) log.warning("resuming although {}", change);
+}
+
+void TrainCommand::write_scores(Trainer& trainer, const Examples& examples) const {
+  const std::string scorer = scorer_.empty() ? recipe_.network.architecture : scorer_;
+  core::Table table({"participant_id", "session_id", "region", "fold", "repeat", scorer});
+  for (const auto* part : {&examples.validation, &examples.test}) {
+    const std::vector<double> scores = trainer.predict(*part);
+    for (std::size_t i = 0; i < part->size(); ++i) {
+      const Example& example = (*part)[i];
+      table.add_row({example.participant_id, example.session_id, examples.region,
+                     std::to_string(fold_), std::to_string(repeat_),
+                     core::format_number(scores[i])});
+    }
+  }
+  table.write(out_ / "scores.tsv");
+}
+
+void TrainCommand::run(core::Context& context) {
+  read_recipe();
+  if (print_recipe_) {
+    fmt::print("{}", table_.to_recipe());
+    return;
+  }
+  require_inputs();
+  core::Log& log = context.log;
+  const torch::Device device = choose_device(context.device);
+  const bool resumed = open_run_folder(context);
+  const data::CohortReader cohort(cohort_);
+  const Examples examples = collect_examples(cohort, choose_region(cohort, recipe_.train.region),
+                                             core::ScoresTable::read(scores_, {target_}), target_,
+                                             core::Splits::read(splits_), repeat_, fold_);
+  if (examples.validation.empty() && recipe_.train.patience > 0) {
+    throw core::UsageError(fmt::format("train.patience = {}, but {} has no validation participants",
+                                       recipe_.train.patience, splits_.string()),
+                           "set train.patience = 0, or make splits with a validation part");
+  }
+  const Json own_identity = identity(cohort, examples, context.seed, context.threads, device);
+  resolve(cohort, examples, log);
+  if (resumed) check_identity(own_identity, log);
+  if (!context.dry_run) {
+    fs::create_directories(out_);
+    log.add_file(out_ / "log.txt");
+  }
+  log_table(log, table_);
+  log.info("device {}, {} threads, LibTorch {}, seed {}", device.str(), context.threads,
+           TORCH_VERSION, context.seed);
+  describe_examples(examples, log);
+  if (context.dry_run) {
+    log.info("--dry-run: nothing was written");
+    return;
+  }
+  for (const fs::path& input : {recipe_file_, cohort_, scores_, splits_}) {
+    context.provenance.add_input(input);
+  }
+  if (!init_.empty()) context.provenance.add_input(models::find_weights(init_));
+  context.provenance.add("device", device.str());
+  context.provenance.add("threads", context.threads);
+  context.provenance.add("seed", context.seed);
+  context.provenance.add("libtorch", TORCH_VERSION);
+  context.provenance.add("resumed", resumed);
+  if (device.is_cuda()) {
+    context.provenance.add("determinism",
+                           "cuDNN is deterministic, the backward of max-pooling is not");
+  }
+  core::write_text(out_ / "recipe.toml", table_.to_recipe());
+  core::write_json(out_ / "provenance.json", context.provenance.to_json());
+
+  set_up_torch(context.threads, recipe_.train.flush_denormals);
+  core::StopSignals signals;
+  TrainingJob job;
+  job.recipe = recipe_;
+  job.examples = examples;
+  job.preprocessing = cohort.options(examples.region);
+  job.run_folder = out_;
+  if (!init_.empty()) job.init = models::find_weights(init_);
+  job.seed = context.seed;
+  job.device = device;
+  job.identity = own_identity;
+  job.provenance = Json{{"recipe_sha256", core::sha256_text(table_.to_recipe())},
+                        {"cohort", cohort.fingerprint()},
+                        {"examples_sha256", examples.fingerprint()},
+                        {"seed", context.seed},
+                        {"repeat", repeat_},
+                        {"fold", fold_},
+                        {"train_scans", examples.train.size()},
+                        {"bias_init", recipe_.network.bias_init},
+                        {"pool_scale", recipe_.network.pool_scale}};
+  const models::CohortSource source(cohort, examples.region,
+                                    static_cast<std::size_t>(recipe_.train.cache_gb * 1e9));
+  Trainer trainer(std::move(job), source, log, signals);
+  if (resumed) trainer.resume();
+  const TrainingSummary summary = trainer.run();
+  trainer.save_best(out_ / "weights.safetensors");
+  write_scores(trainer, examples);
+  context.provenance.write_beside(out_ / "scores.tsv");
+  log.info("stopped after {} epochs ({}), {}; best epoch {}", summary.epochs,
+           summary.stopped_because, core::format_duration(summary.seconds), summary.best_epoch);
+  fmt::print("{}\n", (out_ / "weights.safetensors").string());
+}
+
+}  // namespace epvs::train

@@ -1,0 +1,59 @@
+// epvs train: a recipe, a cohort, labels and splits in; a run folder out.
+#pragma once
+
+#include <torch/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/command.h"
+#include "train/trainer.h"
+
+namespace epvs::train {
+
+class TrainCommand : public core::Command {
+ public:
+  core::Manual manual() const override;
+  void declare(core::CommandLine& line) override;
+  void run(core::Context& context) override;
+
+ private:
+  void read_recipe();
+  void require_inputs() const;
+  bool open_run_folder(core::Context& context) const;
+  void resolve(const data::CohortReader& cohort, const Examples& examples, core::Log& log);
+  void take_network_of_init(const data::CohortReader& cohort, core::Log& log);
+  core::Json identity(const data::CohortReader& cohort, const Examples& examples,
+                      std::uint64_t seed, int threads, const torch::Device& device) const;
+  void check_identity(const core::Json& now, core::Log& log) const;
+  void write_scores(Trainer& trainer, const Examples& examples) const;
+
+  std::filesystem::path recipe_file_;
+  std::filesystem::path cohort_;
+  std::filesystem::path scores_;
+  std::filesystem::path splits_;
+  std::filesystem::path out_;
+  std::filesystem::path init_;
+  std::string target_;
+  std::string scorer_;
+  int fold_ = 0;
+  int repeat_ = 0;
+  std::vector<std::string> set_;
+  bool resume_ = false;
+  bool resume_force_ = false;
+  bool print_recipe_ = false;
+
+  Recipe recipe_;
+  core::ParameterTable table_;
+};
+
+/// "auto", "cpu", "cuda", "cuda:1" -> device. Throws core::UsageError when it is not there, saying
+/// which are.
+torch::Device choose_device(const std::string& name);
+
+/// `--resume=force`, as people write it, becomes `--resume --resume-force`.
+std::vector<std::string> expand_resume(int argc, const char* const* argv);
+
+}  // namespace epvs::train

@@ -1,0 +1,109 @@
+// The training loop.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/log.h"
+#include "core/stop.h"
+#include "models/cohort_tensors.h"
+#include "models/weights.h"
+#include "train/checkpoint.h"
+#include "train/examples.h"
+#include "train/optimizer.h"
+#include "train/options.h"
+
+namespace epvs::train {
+
+/// All that decides a training. `recipe` is resolved: input size, bias_init and pool_scale are set.
+struct TrainingJob {
+  Recipe recipe;
+  Examples examples;
+  data::PreprocessingOptions preprocessing;
+  std::filesystem::path run_folder;
+  std::optional<std::filesystem::path> init;  ///< weights to start from
+  std::uint64_t seed = 1;
+  torch::Device device = torch::kCPU;
+  core::Json identity;    ///< kept in each checkpoint
+  core::Json provenance;  ///< kept in the weights
+};
+
+struct TrainingSummary {
+  std::int64_t epochs = 0;
+  std::int64_t best_epoch = 0;
+  std::string stopped_because;  ///< "all epochs done", "no improvement in 10 epochs"
+  EpochRow best;
+  double seconds = 0;  ///< of training, over all resumed parts
+};
+
+/// Trains, writing checkpoints/{last,best} and training.tsv into the run folder.
+///
+/// Sample order, augmentation and initial weights are functions of (seed, epoch, scan), so that
+/// (weights, optimiser tensors, TrainerState) is the whole state. On the CPU with equal threads a
+/// resumed training is bit-equal to an uninterrupted one, also from a checkpoint within an epoch.
+class Trainer {
+ public:
+  /// Builds the network and the optimiser. `source` and `log` must outlive the trainer.
+  Trainer(TrainingJob job, const models::VolumeSource& source, core::Log& log,
+          core::StopSignals& signals);
+
+  /// Goes on from the last checkpoint. Throws core::UsageError when there is none.
+  void resume();
+  /// Runs to the end. Throws core::Interrupted after a checkpoint when a signal asked to stop, and
+  /// core::RunError naming the first value that is not finite; the last checkpoint is kept then.
+  TrainingSummary run();
+
+  /// Scores of these scans with the weights of the best epoch, after run().
+  std::vector<double> predict(const std::vector<Example>& examples);
+  /// Writes the best weights.
+  void save_best(const std::filesystem::path& path);
+
+  models::Network& network() { return *network_; }
+  const TrainerState& state() const { return state_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void train_epoch(core::Progress& progress);
+  double train_batch(const models::Batch& batch, double weight);
+  void update_weights(double progress_in_epochs);
+  void end_epoch();
+  void validate(EpochRow& row);
+  void decide(EpochRow& row);
+  void report(const EpochRow& row);
+  void warn_of_collapse(const EpochRow& row, double label_sd);
+  void checkpoint();
+  void write_history() const;
+  void check_finite_weights() const;
+  void answer_signals();
+  void use_best_weights();
+  std::vector<double> scores_of(const std::vector<Example>& examples);
+  [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
+  models::WeightsMetadata metadata() const;
+  const Example& example_of_row(std::size_t row) const;
+  std::int64_t batches_per_epoch() const;
+  std::filesystem::path checkpoint_folder(const char* name) const;
+
+  TrainingJob job_;
+  const models::VolumeSource& source_;
+  core::Log& log_;
+  core::StopSignals& signals_;
+  std::shared_ptr<models::Network> network_;
+  std::unique_ptr<Optimizer> optimizer_;
+  TrainerState state_;
+  std::map<std::size_t, std::size_t> example_by_row_;
+  double label_sd_ = 0;
+  bool warned_of_collapse_ = false;
+  bool uses_best_weights_ = false;
+  Clock::time_point epoch_part_start_;
+  Clock::time_point last_checkpoint_;
+};
+
+}  // namespace epvs::train
