@@ -101,7 +101,7 @@ core::Manual InferCommand::manual() const {
       {"Scores of the held-out participants of a training run:",
        "epvs infer --run runs/gp_unet --cohort bg.h5 --splits splits.tsv --out scores.tsv"},
       {"An ensemble of five folds, with attention maps:",
-       "epvs infer --run runs/fold0 runs/fold1 runs/fold2 --cohort bg.h5 --out scores.tsv "
+       "epvs infer --run runs/0 runs/1 runs/2 --cohort bg.h5 --out scores.tsv "
        "--maps attention --maps-dir maps"}};
   manual.citations = {
       "Dubost et al. 2019, 3D regression neural network for the quantification of enlarged "
