@@ -39,6 +39,10 @@ herr_t collect_reason(unsigned /*depth*/, const H5E_error2_t* error, void* data)
 }  // namespace
 
 Hdf5Lock::Hdf5Lock() : lock_(process_mutex()) {
+  // Every file is closed by its handle. What HDF5 would do at exit is not needed, and crashes there
+  // (1.10) after a file that could not be flushed on a full disk.
+  static const herr_t no_exit_handler = H5dont_atexit();
+  static_cast<void>(no_exit_handler);
   H5Eget_auto2(H5E_DEFAULT, &handler_, &handler_data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
