@@ -1,0 +1,59 @@
+// Where the labels of one scan come from, and how the scan reaches them: a label map in its own
+// space, one in the space of the T1w scan (rigid registration), or atlases on a template (affine).
+#pragma once
+
+#include <list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/image/prepare_scan.h"
+
+namespace epvs::data {
+
+class ScanLabels {
+ public:
+  /// Reads the label map or registers. `rigid`: the rigid motion to the template is needed too.
+  /// Transforms of options().transforms are used instead of registering where they exist.
+  ScanLabels(const ScanInput& input, const Volume<float>& scan, const SharedInputs& shared,
+             bool rigid);
+  ScanLabels(const ScanLabels&) = delete;
+  ScanLabels& operator=(const ScanLabels&) = delete;
+
+  const std::vector<LabelMap>& maps() const { return maps_; }
+  const std::vector<NamedTransform>& transforms() const { return transforms_; }
+  /// Why a person should look at this registration; empty when nothing is wrong.
+  const std::vector<std::string>& reasons() const { return reasons_; }
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
+  /// World of the scan -> world of the template: affine where known, else rigid.
+  std::optional<Eigen::Matrix4d> scan_to_template() const;
+  const Eigen::Matrix4d& scan_to_template_rigid() const { return *rigid_; }
+
+  /// Of the registration that carries the labels; NaN without one or when its transform was read.
+  double information_before() const { return information_before_; }
+  double information_after() const { return information_after_; }
+  double overlap() const { return overlap_; }
+
+ private:
+  Eigen::Matrix4d align(const ScanInput& input, const Volume<float>& scan,
+                        const Volume<float>& moving, const RegistrationOptions& options,
+                        const std::string& name, bool carries_labels);
+
+  const SharedInputs& shared_;
+  std::list<Volume<std::int32_t>> own_;
+  std::vector<LabelMap> maps_;
+  std::vector<NamedTransform> transforms_;
+  std::vector<std::string> reasons_;
+  std::vector<std::string> warnings_;
+  std::optional<Eigen::Matrix4d> affine_;
+  std::optional<Eigen::Matrix4d> rigid_;
+  double information_before_ = 0;
+  double information_after_ = 0;
+  double overlap_ = 0;
+};
+
+/// "sub-01_from-T2w_to-template_affine_xfm.txt": the file of a transform.
+std::string transform_file_name(const std::string& key, const std::string& name);
+
+}  // namespace epvs::data
