@@ -1,0 +1,262 @@
+#include "eval/reliability_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "core/error.h"
+#include "core/text.h"
+#include "eval/agreement.h"
+#include "eval/correlation.h"
+#include "eval/heterogeneity.h"
+#include "eval/icc.h"
+
+namespace epvs::eval {
+namespace {
+
+using core::format_number;
+
+/// A dataset as the scores table that pair_sessions reads.
+core::ScoresTable as_scores(const Dataset& data) {
+  core::ScoresTable table;
+  table.source = "the joined scores";
+  table.scorers = data.scorers;
+  table.keys = data.units;
+  for (std::size_t unit = 0; unit < data.units.size(); ++unit) {
+    std::vector<double> row;
+    for (const auto& values : data.values) row.push_back(values[unit]);
+    table.values.push_back(std::move(row));
+    table.has_session |= !data.units[unit].session_id.empty();
+    table.has_region |= !data.units[unit].region.empty();
+  }
+  return table;
+}
+
+/// Scores of the reference and one scorer where both exist, and the value of the grouping column.
+struct LabelledPairs {
+  std::vector<double> x;
+  std::vector<double> y;
+  std::vector<std::string> labels;
+
+  LabelledPairs pick(const std::vector<std::size_t>& rows) const {
+    LabelledPairs part;
+    for (const std::size_t row : rows) {
+      part.x.push_back(x[row]);
+      part.y.push_back(y[row]);
+      part.labels.push_back(labels[row]);
+    }
+    return part;
+  }
+};
+
+LabelledPairs labelled_pairs(const Dataset& data, const std::string& region, std::size_t scorer,
+                             const std::vector<std::string>& labels) {
+  LabelledPairs pairs;
+  for (std::size_t unit = 0; unit < data.units.size(); ++unit) {
+    const double x = data.values[0][unit];
+    const double y = data.values[scorer][unit];
+    if (data.units[unit].region != region || std::isnan(x) || std::isnan(y)) continue;
+    pairs.x.push_back(x);
+    pairs.y.push_back(y);
+    pairs.labels.push_back(labels[unit]);
+  }
+  return pairs;
+}
+
+std::vector<GroupCorrelation> correlations_of(const LabelledPairs& pairs) {
+  std::map<std::string, std::vector<std::size_t>> rows;
+  for (std::size_t i = 0; i < pairs.labels.size(); ++i) rows[pairs.labels[i]].push_back(i);
+  std::vector<GroupCorrelation> groups;
+  for (const auto& [label, members] : rows) {
+    const LabelledPairs part = pairs.pick(members);
+    groups.push_back({label, members.size(), pearson(part.x, part.y).estimate});
+  }
+  return groups;
+}
+
+Estimate of(double value, const std::string& note) {
+  Estimate estimate;
+  estimate.estimate = value;
+  estimate.note = note;
+  return estimate;
+}
+
+Estimate of(const PooledCorrelation& pooled, const std::string& note) {
+  Estimate estimate = of(pooled.r, note);
+  estimate.ci_low = pooled.ci_low;
+  estimate.ci_high = pooled.ci_high;
+  if (!std::isnan(pooled.r)) estimate.ci_method = "fisher";
+  return estimate;
+}
+
+/// The rows of one region and scorer.
+class HeterogeneityWriter {
+ public:
+  HeterogeneityWriter(const Dataset& data, std::string region, std::size_t scorer,
+                      std::string column, std::vector<MetricRow>& rows)
+      : data_(data),
+        region_(std::move(region)),
+        scorer_(scorer),
+        column_(std::move(column)),
+        rows_(rows) {}
+
+  void pooled(const LabelledPairs& pairs, double confidence) {
+    const CorrelationHeterogeneity h =
+        correlation_heterogeneity(correlations_of(pairs), confidence);
+    std::string note = h.note;
+    if (!h.left_out.empty()) {
+      note += (note.empty() ? "" : "; ") + ("left out " + core::join(h.left_out, ", "));
+    }
+    Estimate q = of(h.q, note);
+    q.statistic = h.q;
+    q.df1 = h.df;
+    q.p = h.p;
+    add("all", h.n, "heterogeneity_q", q);
+    Estimate i2 = of(h.i2, note);
+    i2.ci_low = h.i2_low;
+    i2.ci_high = h.i2_high;
+    if (!std::isnan(h.i2_low)) i2.ci_method = "higgins_thompson";
+    add("all", h.n, "heterogeneity_i2", i2);
+    add("all", h.n, "heterogeneity_tau2", of(h.tau2, note));
+    add("all", h.n, "pearson_fixed", of(h.fixed, note));
+    add("all", h.n, "pearson_random", of(h.random, note));
+  }
+
+  void without_each(const LabelledPairs& pairs) {
+    using Metric = double (*)(const LabelledPairs&);
+    const std::vector<std::pair<std::string, Metric>> metrics = {
+        {"pearson", [](const LabelledPairs& p) { return pearson(p.x, p.y).estimate; }},
+        {"icc2", [](const LabelledPairs& p) { return icc(p.x, p.y)[1].estimate; }},
+        {"mae", [](const LabelledPairs& p) { return agreement(p.x, p.y).mae.estimate; }}};
+    for (const auto& [name, metric] : metrics) {
+      const auto table = leave_one_group_out(
+          pairs.labels,
+          [&, m = metric](const std::vector<std::size_t>& rows) { return m(pairs.pick(rows)); });
+      for (const LeaveOneOut& row : table) {
+        const std::string group = column_ + "!=" + row.left_out_group;
+        const std::string note = std::isnan(row.estimate) ? "not defined without this group" : "";
+        add(group, row.n, name + "_without", of(row.estimate, note));
+        add(group, row.n, name + "_without_difference", of(row.difference, note));
+      }
+    }
+  }
+
+ private:
+  void add(const std::string& group, std::size_t n, const std::string& metric, Estimate value) {
+    rows_.push_back({region_, group, n, data_.scorers[0], data_.scorers[scorer_], metric,
+                     "by=" + column_, std::move(value)});
+  }
+
+  const Dataset& data_;
+  std::string region_;
+  std::size_t scorer_;
+  std::string column_;
+  std::vector<MetricRow>& rows_;
+};
+
+void require_disjoint(const Dataset& validation, const Dataset& test) {
+  std::set<std::string> people;
+  for (const core::ScoreKey& key : validation.units) people.insert(key.participant_id);
+  for (const core::ScoreKey& key : test.units) {
+    if (!people.contains(key.participant_id)) continue;
+    throw core::InputError(
+        fmt::format("{} is among the calibration and the test participants", key.participant_id),
+        "calibrate on participants that are not evaluated");
+  }
+}
+
+}  // namespace
+
+std::vector<MetricRow> rescan_rows(const Dataset& data, const RescanOptions& options,
+                                   double confidence) {
+  const core::ScoresTable table = as_scores(data);
+  const std::string parameter =
+      "sessions=" + (options.first_session.empty()
+                         ? std::string("both")
+                         : options.first_session + "," + options.second_session);
+  std::vector<MetricRow> rows;
+  for (const std::string& region : data.regions()) {
+    for (const std::string& scorer : data.scorers) {
+      const RescanPairs pairs = pair_sessions(table, scorer, region, options);
+      std::vector<double> first;
+      std::vector<double> second;
+      for (const RescanPair& pair : pairs.pairs) {
+        first.push_back(pair.first);
+        second.push_back(pair.second);
+      }
+      const RescanAgreement result = rescan_agreement(first, second, confidence);
+      const auto add = [&](const std::string& metric, Estimate value) {
+        if (!pairs.left_out.empty()) {
+          value.note += fmt::format("{}{} participants without a pair",
+                                    value.note.empty() ? "" : "; ", pairs.left_out.size());
+        }
+        rows.push_back(
+            {region, "all", result.n, scorer, scorer, metric, parameter, std::move(value)});
+      };
+      for (std::size_t i = 0; i < result.icc.size(); ++i) {
+        add(std::string("rescan_") + kIccNames[i], result.icc[i]);
+      }
+      add("within_subject_sd", result.within_subject_sd);
+      add("repeatability_coefficient", result.repeatability_coefficient);
+      add("rescan_bias", result.bias);
+    }
+  }
+  return rows;
+}
+
+std::vector<MetricRow> heterogeneity_rows(const Dataset& data, const core::Table* participants,
+                                          const std::string& column, double confidence) {
+  const std::vector<std::string> labels = unit_column(data, participants, column);
+  if (std::set<std::string>(labels.begin(), labels.end()).size() > kMaximumGroups) {
+    throw core::UsageError(
+        fmt::format("heterogeneity by '{}': more than {} different values", column, kMaximumGroups),
+        "choose a column of categories, such as scanner");
+  }
+  std::vector<MetricRow> rows;
+  for (const std::string& region : data.regions()) {
+    for (std::size_t scorer = 1; scorer < data.scorers.size(); ++scorer) {
+      const LabelledPairs pairs = labelled_pairs(data, region, scorer, labels);
+      HeterogeneityWriter writer(data, region, scorer, column, rows);
+      writer.pooled(pairs, confidence);
+      writer.without_each(pairs);
+    }
+  }
+  return rows;
+}
+
+core::Table calibrate_dataset(const Dataset& validation, Dataset& test,
+                              const std::vector<std::string>& scorers,
+                              const CalibrationOptions& options) {
+  require_disjoint(validation, test);
+  core::Table table({"region", "scorer", "reference", "target", "n", "intercept", "slope",
+                     "icc_before", "icc_after", "sign_flipped", "note"});
+  std::vector<std::string> names = scorers;
+  if (names.empty()) names.assign(test.scorers.begin() + 1, test.scorers.end());
+  const std::vector<std::string> no_labels(validation.units.size());
+  for (const std::string& region : test.regions()) {
+    for (const std::string& name : names) {
+      const LabelledPairs pairs =
+          labelled_pairs(validation, region, validation.scorer(name), no_labels);
+      if (pairs.x.empty()) {
+        throw core::InputError(
+            fmt::format("no calibration participant has both {} and {}{}", validation.scorers[0],
+                        name, region.empty() ? "" : " in region " + region),
+            "score the validation participants too");
+      }
+      const Calibration c = calibrate(pairs.x, pairs.y, options);
+      std::vector<double>& values = test.values[test.scorer(name)];
+      for (std::size_t unit = 0; unit < test.units.size(); ++unit) {
+        if (test.units[unit].region == region) values[unit] = c.intercept + c.slope * values[unit];
+      }
+      table.add_row({region.empty() ? core::kMissing : region, name, validation.scorers[0],
+                     options.target == CalibrationTarget::kIcc1 ? "icc1" : "icc2",
+                     std::to_string(c.n), format_number(c.intercept), format_number(c.slope),
+                     format_number(c.icc_before), format_number(c.icc_after),
+                     c.sign_flipped ? "yes" : "no", c.note});
+    }
+  }
+  return table;
+}
+
+}  // namespace epvs::eval
