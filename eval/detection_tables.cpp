@@ -36,6 +36,12 @@ void require_same_keys(const core::Table& detections, const core::Table& truth) 
 /// Collects the scans of every region.
 class ScanCollector {
  public:
+  using Key = std::array<std::string, 3>;  // region, participant, session
+
+  ScanCollector() = default;
+  /// Rows of other scans are passed over.
+  explicit ScanCollector(std::set<Key> only) : only_(std::move(only)), is_limited_(true) {}
+
   DetectionScan& scan(const std::string& participant, const std::string& session,
                       const std::string& region) {
     const auto [place, is_new] = region_number_.try_emplace(region, regions_.size());
@@ -53,8 +59,10 @@ class ScanCollector {
       if (participant.empty()) {
         throw core::InputError(table.where(row) + " has no participant_id");
       }
-      DetectionScan& at = scan(participant, optional_cell(table, row, "session_id"),
-                               optional_cell(table, row, "region"));
+      const std::string session = optional_cell(table, row, "session_id");
+      const std::string region = optional_cell(table, row, "region");
+      if (is_limited_ && !only_.contains({region, participant, session})) continue;
+      DetectionScan& at = scan(participant, session, region);
       PointMm point{};
       const std::array<const char*, 3> axes = {"x", "y", "z"};
       for (std::size_t axis = 0; axis < axes.size(); ++axis) {
@@ -84,7 +92,9 @@ class ScanCollector {
 
   std::vector<DetectionRegion> regions_;
   std::map<std::string, std::size_t> region_number_;
-  std::map<std::array<std::string, 3>, std::size_t> scan_number_;
+  std::map<Key, std::size_t> scan_number_;
+  std::set<Key> only_;
+  bool is_limited_ = false;
 };
 
 }  // namespace
@@ -98,6 +108,36 @@ std::vector<DetectionRegion> detection_regions(const core::Table& detections,
   const bool regions = truth.has("region");
   for (const core::ScoreKey& key : scans) {
     collector.scan(key.participant_id, sessions ? key.session_id : "", regions ? key.region : "");
+  }
+  collector.add(truth, false);
+  collector.add(detections, true);
+  return collector.take();
+}
+
+std::vector<DetectionRegion> detection_regions_of_scans(const core::Table& detections,
+                                                        const core::Table& truth,
+                                                        const std::vector<core::ScoreKey>& scans) {
+  require_same_keys(detections, truth);
+  std::set<ScanCollector::Key> known;
+  const auto require_same = [&](const char* column, bool scores_have) {
+    if (truth.has(column) == scores_have) return;
+    throw core::InputError(
+        fmt::format("{} has {} column {}, the scores have {}", truth.source(),
+                    truth.has(column) ? "the" : "no", column, scores_have ? "one" : "none"),
+        "give the scores and the tables of points the same key columns");
+  };
+  bool sessions = false;
+  bool regions = false;
+  for (const core::ScoreKey& key : scans) {
+    known.insert({key.region, key.participant_id, key.session_id});
+    sessions |= !key.session_id.empty();
+    regions |= !key.region.empty();
+  }
+  require_same("session_id", sessions);
+  require_same("region", regions);
+  ScanCollector collector(std::move(known));
+  for (const core::ScoreKey& key : scans) {
+    collector.scan(key.participant_id, key.session_id, key.region);
   }
   collector.add(truth, false);
   collector.add(detections, true);

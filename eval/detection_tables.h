@@ -26,6 +26,12 @@ std::vector<DetectionRegion> detection_regions(const core::Table& detections,
                                                const core::Table& truth,
                                                const std::vector<core::ScoreKey>& scans = {});
 
+/// The same for the scans of an evaluation only: rows of other scans are left out. Throws
+/// InputError when the scores and the tables do not have the same of session_id and region.
+std::vector<DetectionRegion> detection_regions_of_scans(const core::Table& detections,
+                                                        const core::Table& truth,
+                                                        const std::vector<core::ScoreKey>& scans);
+
 /// detection_sensitivity, detection_precision, detection_f1, fps_per_scan, froc_sensitivity (one
 /// per rate) and froc_mean with reference "truth", group "all", n = participants; `parameter` holds
 /// radius, threshold and rate, as "radius_mm=3;weight>=0.5".

@@ -34,7 +34,12 @@ core::Manual EvalCommand::manual() const {
       "or rating study can be evaluated; nothing here knows about images.\n"
       "A participant that one scorer lacks is an error that names it, not a silent loss; "
       "--allow-missing evaluates those that are there and reports n beside every number. The main "
-      "table goes to stdout. DIR gets metrics.tsv, comparisons.tsv and metrics.json.";
+      "table goes to stdout. DIR gets metrics.tsv, comparisons.tsv and metrics.json.\n"
+      "--associate regresses the scores on covariates as counts (zero-inflated negative binomial "
+      "by "
+      "default), --means-by averages them per bin of age, --rescan measures repeatability, "
+      "--heterogeneity compares scanners, --calibrate-on rescales scores on validation "
+      "participants first, --detections compares marked points with a truth.";
   manual.examples = {
       {"A network against the first rater, the second rater beside it, per scanner:",
        "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --participants "
@@ -44,7 +49,16 @@ core::Manual EvalCommand::manual() const {
        "--split test --regions bg --out evaluation"},
       {"Three raters together, scans with at most 20 by the first as well:",
        "epvs eval --scores visual.tsv --reference rater1 --together rater1,rater2,rater3 "
-       "--reference-at-most 20 --out evaluation"}};
+       "--reference-at-most 20 --out evaluation"},
+      {"Scores against age, ratios per decade, means per 5 years:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --participants "
+       "participants.tsv --associate age --zero-part age --per 10 --means-by age --out evaluation"},
+      {"A baseline rescaled on the validation participants of a split:",
+       "epvs eval --scores visual.tsv --scores volume.tsv --reference rater1 --splits splits.tsv "
+       "--calibrate-on validation --out evaluation"},
+      {"Detections within 3 mm of marked points:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --detections "
+       "detections.tsv --truth truth_epvs.tsv --radius-mm 3 --out evaluation"}};
   manual.citations = {
       "Shrout PE, Fleiss JL. Intraclass correlations: uses in assessing rater reliability. Psychol "
       "Bull 1979;86:420-428. doi:10.1037/0033-2909.86.2.420",
@@ -56,7 +70,11 @@ core::Manual EvalCommand::manual() const {
       "Lin LI. A concordance correlation coefficient to evaluate reproducibility. Biometrics "
       "1989;45:255-268. doi:10.2307/2532051",
       "Bland JM, Altman DG. Measuring agreement in method comparison studies. Stat Methods Med Res "
-      "1999;8:135-160. doi:10.1177/096228029900800204"};
+      "1999;8:135-160. doi:10.1177/096228029900800204",
+      "Zeileis A, Kleiber C, Jackman S. Regression models for count data in R. J Stat Softw "
+      "2008;27(8). doi:10.18637/jss.v027.i08",
+      "DerSimonian R, Laird N. Meta-analysis in clinical trials. Control Clin Trials "
+      "1986;7:177-188. doi:10.1016/0197-2456(86)90046-2"};
   return manual;
 }
 
@@ -143,6 +161,13 @@ void EvalCommand::declare(core::CommandLine& line) {
       .unit("COLUMN,...");
   line.option("--family", &options_.family_name, "name of the family, written in comparisons.tsv")
       .unit("NAME");
+  associations_.declare(line);
+}
+
+std::vector<std::string> EvalCommand::output_files() const {
+  std::vector<std::string> names = {"metrics.tsv", "comparisons.tsv", "metrics.json"};
+  for (const std::string& name : associations_.files()) names.push_back(name);
+  return names;
 }
 
 void EvalCommand::read_options(const core::CommandLine& line) {
@@ -159,9 +184,11 @@ void EvalCommand::read_options(const core::CommandLine& line) {
   if (line.given("--split") && !line.given("--splits")) {
     throw UsageError("--split is given without --splits", "give the splits table by --splits");
   }
-  if (line.given("--participants") && groups_.group_by.empty() && strata_.empty()) {
+  associations_.read(line);
+  if (line.given("--participants") && groups_.group_by.empty() && strata_.empty() &&
+      !associations_.uses_participants()) {
     throw UsageError("--participants is given, but nothing uses it",
-                     "name columns of it by --group-by or --strata");
+                     "name columns of it by --group-by, --strata or --associate");
   }
   if (!resamples_path_.empty() && bootstrap_ > 0) {
     throw UsageError("--bootstrap and --resamples exclude each other",
@@ -179,14 +206,13 @@ Dataset EvalCommand::read_dataset(core::Context& context) {
     wanted.push_back(join_.reference);
     wanted.insert(wanted.end(), options_.together.begin(), options_.together.end());
   }
-  std::vector<core::ScoresTable> tables;
   std::set<fs::path> seen;
   for (const std::string& path : scores_) {
     core::require_exists(path, "scores table");
     if (!seen.insert(fs::weakly_canonical(path)).second) {
       throw UsageError(fmt::format("--scores {} is given twice", path));
     }
-    tables.push_back(read_scores(path, wanted));
+    tables_.push_back(read_scores(path, wanted));
     context.provenance.add_input(path);
   }
   if (!splits_path_.empty()) {
@@ -198,7 +224,9 @@ Dataset EvalCommand::read_dataset(core::Context& context) {
     participants_ = core::Table::read(participants_path_);
     context.provenance.add_input(participants_path_);
   }
-  return join(tables, join_);
+  Dataset data = join(tables_, join_);
+  associations_.calibrate(context, tables_, join_, data);
+  return data;
 }
 
 void EvalCommand::read_resamples(core::Context& context) {
@@ -215,7 +243,9 @@ void EvalCommand::read_resamples(core::Context& context) {
 }
 
 void EvalCommand::write_outputs(core::Context& context, const Evaluation& evaluation) const {
-  const core::Table metrics = metrics_table(evaluation);
+  Evaluation all = evaluation;
+  all.metrics.insert(all.metrics.end(), associations_.rows().begin(), associations_.rows().end());
+  const core::Table metrics = metrics_table(all);
   const core::Table comparisons = comparisons_table(evaluation);
   core::Json document;
   document["provenance"] = context.provenance.to_json();
@@ -224,6 +254,7 @@ void EvalCommand::write_outputs(core::Context& context, const Evaluation& evalua
   metrics.write(out_ / "metrics.tsv");
   comparisons.write(out_ / "comparisons.tsv");
   context.provenance.write_beside(out_ / "comparisons.tsv");
+  associations_.write(context, out_, document);
   core::write_json(out_ / "metrics.json", document);
   context.log.info("wrote metrics.tsv ({} rows), comparisons.tsv ({} rows), metrics.json to {}",
                    metrics.rows(), comparisons.rows(), out_.string());
@@ -231,7 +262,7 @@ void EvalCommand::write_outputs(core::Context& context, const Evaluation& evalua
 
 void EvalCommand::run(core::Context& context) {
   read_options(context.line);
-  for (const char* name : {"metrics.tsv", "comparisons.tsv", "metrics.json"}) {
+  for (const std::string& name : output_files()) {
     if (!context.dry_run) core::refuse_existing(out_ / name, context.force);
   }
   const Dataset data = read_dataset(context);
@@ -242,7 +273,7 @@ void EvalCommand::run(core::Context& context) {
                         data.unscored_participants.size());
   }
   if (context.dry_run) {
-    context.log.info("dry run: would write metrics.tsv, comparisons.tsv, metrics.json to {}",
+    context.log.info("dry run: would write {} to {}", core::join(output_files(), ", "),
                      out_.string());
     return;
   }
@@ -261,11 +292,12 @@ void EvalCommand::run(core::Context& context) {
     }
     progress->advance();
   };
-  const Evaluation evaluation =
-      evaluate(data, participants_ ? &*participants_ : nullptr, groups_, options_);
+  const core::Table* participants = participants_ ? &*participants_ : nullptr;
+  const Evaluation evaluation = evaluate(data, participants, groups_, options_);
   progress.reset();
+  associations_.evaluate(context, data, participants, groups_, options_, join_.allow_missing);
   write_outputs(context, evaluation);
-  fmt::print("{}", main_table(evaluation, join_.reference));
+  fmt::print("{}{}", main_table(evaluation, join_.reference), associations_.text());
 }
 
 }  // namespace epvs::eval

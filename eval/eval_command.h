@@ -9,6 +9,7 @@
 #include "core/command.h"
 #include "core/splits.h"
 #include "core/table.h"
+#include "eval/eval_association_options.h"
 #include "eval/evaluation.h"
 #include "eval/join.h"
 
@@ -25,6 +26,7 @@ class EvalCommand : public core::Command {
   Dataset read_dataset(core::Context& context);
   void read_resamples(core::Context& context);
   void write_outputs(core::Context& context, const Evaluation& evaluation) const;
+  std::vector<std::string> output_files() const;
 
   std::vector<std::string> scores_;
   std::filesystem::path out_;
@@ -42,6 +44,8 @@ class EvalCommand : public core::Command {
   std::string pairs_ = "all";
   std::string adjustment_ = "holm";
 
+  EvalAssociationOptions associations_;
+  std::vector<core::ScoresTable> tables_;
   JoinOptions join_;
   GroupOptions groups_;
   EvaluationOptions options_;

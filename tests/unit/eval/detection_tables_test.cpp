@@ -70,6 +70,28 @@ TEST(DetectionTables, EveryPointIsHitUnmatchedOrMissed) {
   EXPECT_EQ(points.cell(1, "distance_mm"), "n/a");
 }
 
+TEST(DetectionTables, OnlyTheScansOfAnEvaluationCount) {
+  const auto detections = table(kDetections, "d.tsv");
+  const auto truth = table(kTruth, "t.tsv");
+  const auto regions = detection_regions_of_scans(
+      detections, truth, {{"b", "", "bg", "", ""}, {"c", "", "bg", "", ""}});
+  ASSERT_EQ(regions.size(), 1u);
+  ASSERT_EQ(regions[0].scans.size(), 2u);
+  EXPECT_EQ(regions[0].scans[0].participant_id, "b");
+  EXPECT_EQ(regions[0].scans[0].truths.size(), 1u);
+  EXPECT_TRUE(regions[0].scans[1].detections.empty());
+  expect_error<core::InputError>(
+      [&] {
+        detection_regions_of_scans(detections, truth, {{"b", "", "", "", ""}});
+      },
+      {"t.tsv has the column region, the scores have none"});
+  expect_error<core::InputError>(
+      [&] {
+        detection_regions_of_scans(detections, truth, {{"b", "1", "bg", "", ""}});
+      },
+      {"t.tsv has no column session_id, the scores have one"});
+}
+
 TEST(DetectionTables, RefusesTablesThatDoNotFit) {
   const auto with = [](const std::string& detections, const std::string& truth) {
     return [=] { detection_regions(table(detections, "d.tsv"), table(truth, "t.tsv")); };
