@@ -162,6 +162,7 @@ SimulationOptions SimulationOptions::preset(const std::string& name) {
     options.diameter_range_mm = {1.6, 3.0};
     options.length_range_mm = {4.0, 9.0};
     options.minimum_gap_mm = 2.5;
+    options.rater_sensitivity = 1.5;
     return options;
   }
   throw core::UsageError(
