@@ -156,6 +156,7 @@ SimulationOptions SimulationOptions::preset(const std::string& name) {
     options.mean_count = {8};
     options.voxel_scale = 2.2;
     options.max_slice_mm = 1.8;
+    options.anatomy_grid_mm = 1.2;
     options.noise_scale = 0.7;
     options.diameter_mean_mm = 2.3;
     options.diameter_sd_mm = 0.4;
