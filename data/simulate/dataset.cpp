@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "core/files.h"
 #include "core/version.h"
 #include "data/nifti/nifti.h"
+#include "data/simulate/cohort_output.h"
 
 namespace epvs::data {
 
@@ -77,6 +79,33 @@ bool scan_is_there(const SimulationJob& job, const ScanPlan& plan) {
          fs::exists(label_path(job.folder, plan));
 }
 
+/// Lets workers hand in their results in the order of the participants.
+class Turnstile {
+ public:
+  /// Returns false when somebody failed.
+  bool wait_for(std::size_t turn) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return failed_ || next_ == turn; });
+    return !failed_;
+  }
+  void pass() {
+    const std::lock_guard lock(mutex_);
+    ++next_;
+    changed_.notify_all();
+  }
+  void fail() {
+    const std::lock_guard lock(mutex_);
+    failed_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t next_ = 0;
+  bool failed_ = false;
+};
+
 class Simulator {
  public:
   Simulator(const SimulationJob& job, core::Log& log, const core::Provenance& provenance,
@@ -87,6 +116,7 @@ class Simulator {
         progress_(log, "simulating", static_cast<std::size_t>(job.options.participants),
                   "participant") {
     summary_.participants.resize(static_cast<std::size_t>(job.options.participants));
+    if (job.cohort) cohort_.emplace(*job.cohort, provenance);
   }
 
   SimulationSummary run() {
@@ -96,6 +126,9 @@ class Simulator {
     work();
     for (std::thread& thread : threads) thread.join();
     if (error_) std::rethrow_exception(error_);
+    if (cohort_) cohort_->finish();
+    summary_.scans_written = written_;
+    summary_.scans_kept = kept_;
     return std::move(summary_);
   }
 
@@ -113,6 +146,7 @@ class Simulator {
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
       stopped_ = true;
+      turnstile_.fail();
     }
   }
 
@@ -120,11 +154,12 @@ class Simulator {
     Participant participant =
         simulate_participant(job_.options, job_.seed, static_cast<int>(index));
     ParticipantRecord record;
+    std::vector<CohortEntry> rows;
     for (int session = 0; session < participant.sessions; ++session) {
       ScanRecord scan{plan_scan(job_.options, job_.seed, participant, session), {}, {}};
       scan.epvs = view_epvs(scan.plan, participant);
       scan.scores = rate_scan(job_.options, scan.plan, participant, scan.epvs);
-      render(participant, scan);
+      render(participant, scan, rows);
       for (EpvsInScan& epvs : scan.epvs) {
         epvs.voxels.clear();
         epvs.voxels.shrink_to_fit();
@@ -134,12 +169,17 @@ class Simulator {
     participant.anatomy.reset();
     record.participant = std::move(participant);
     summary_.participants[index] = std::move(record);
+    if (!cohort_) return true;
+    if (!turnstile_.wait_for(index)) return false;
+    for (const CohortEntry& row : rows) cohort_->append(row);
+    turnstile_.pass();
     return true;
   }
 
-  void render(const Participant& participant, const ScanRecord& scan) {
+  void render(const Participant& participant, const ScanRecord& scan,
+              std::vector<CohortEntry>& rows) {
     const bool there = job_.write_scans && scan_is_there(job_, scan.plan);
-    const bool needed = job_.write_scans && !there;
+    const bool needed = (job_.write_scans && !there) || cohort_;
     if (there) ++kept_;
     if (!needed) return;
     const SimulatedScan image = render_scan(job_.options, scan.plan, participant, scan.epvs);
@@ -147,16 +187,21 @@ class Simulator {
       write_scan(job_, scan.plan, image, provenance_);
       ++written_;
     }
-    const std::lock_guard lock(mutex_);
-    summary_.scans_written = written_;
-    summary_.scans_kept = kept_;
+    if (cohort_) {
+      const fs::path file = job_.write_scans ? scan_path(job_.folder, scan.plan) : fs::path();
+      for (CohortEntry& row : cohort_->prepare(scan.plan, image, file)) {
+        rows.push_back(std::move(row));
+      }
+    }
   }
 
   const SimulationJob& job_;
   const core::Provenance& provenance_;
   const core::StopSignals& signals_;
   core::Progress progress_;
+  std::optional<CohortOutput> cohort_;
   SimulationSummary summary_;
+  Turnstile turnstile_;
   std::atomic<std::size_t> next_ = 0;
   std::atomic<std::size_t> written_ = 0;
   std::atomic<std::size_t> kept_ = 0;
@@ -205,6 +250,7 @@ std::string label_pattern(const fs::path& folder, bool sessions) {
 }
 
 void check_output(const SimulationJob& job) {
+  if (job.cohort) core::refuse_existing(job.cohort->path, job.force);
   if (!fs::exists(job.folder)) return;
   if (!fs::is_directory(job.folder)) {
     throw core::UsageError(fmt::format("{} is not a folder", job.folder.string()));

@@ -11,14 +11,23 @@
 #include "core/stop.h"
 #include "data/simulate/options.h"
 #include "data/simulate/raters.h"
+#include "data/volume/preprocessing.h"
 
 namespace epvs::data {
+
+/// A cohort file written straight from the phantom, without scans on disk.
+struct CohortRequest {
+  std::filesystem::path path;
+  std::vector<PreprocessingOptions> regions;
+  bool float16 = false;
+};
 
 struct SimulationJob {
   SimulationOptions options;
   std::uint64_t seed = 1;
   std::filesystem::path folder;
   bool write_scans = true;  ///< false: tables only
+  std::optional<CohortRequest> cohort;
   int threads = 1;
   bool force = false;
 };

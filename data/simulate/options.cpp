@@ -156,12 +156,14 @@ SimulationOptions SimulationOptions::preset(const std::string& name) {
     options.mean_count = {8};
     options.voxel_scale = 2.2;
     options.max_slice_mm = 1.8;
+    options.anatomy_grid_mm = 1.2;
     options.noise_scale = 0.7;
     options.diameter_mean_mm = 2.3;
     options.diameter_sd_mm = 0.4;
     options.diameter_range_mm = {1.6, 3.0};
     options.length_range_mm = {4.0, 9.0};
     options.minimum_gap_mm = 2.5;
+    options.rater_sensitivity = 1.5;
     return options;
   }
   throw core::UsageError(

@@ -9,6 +9,7 @@ using core::Random;
 namespace {
 
 constexpr double kClutter = 0.25;
+constexpr double kHalfSeen = 5.0;  ///< visibility of an EPVS that is seen half the time
 constexpr double kSlope = 2.5;
 constexpr std::array<double, kRaters> kMildness = {0.0, 0.15};  ///< log visibility
 constexpr double kImagined = 0.3;
@@ -18,7 +19,7 @@ constexpr double kImagined = 0.3;
 double detection_probability(double contrast, double noise, double volume_mm3, double sensitivity) {
   if (contrast <= 0 || volume_mm3 <= 0) return 0;
   const double visibility = contrast / std::hypot(noise, kClutter) * std::sqrt(volume_mm3 / 10.0);
-  return 1.0 / (1.0 + std::pow(visibility * sensitivity, -kSlope));
+  return 1.0 / (1.0 + std::pow(visibility * sensitivity / kHalfSeen, -kSlope));
 }
 
 std::vector<RegionScore> rate_scan(const SimulationOptions& options, const ScanPlan& plan,

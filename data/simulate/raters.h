@@ -21,7 +21,7 @@ struct RegionScore {
 
 /// Probability that a rater sees an EPVS: logistic in the logarithm of
 ///   visibility = contrast / sqrt(noise^2 + 0.25^2) * sqrt(volume / 10 mm^3),
-/// 0.5 where visibility times `sensitivity` is 1; 0.25 stands for the variety of the tissue.
+/// 0.5 where visibility times `sensitivity` is 5; 0.25 stands for the variety of the tissue.
 double detection_probability(double contrast, double noise, double volume_mm3, double sensitivity);
 
 /// Every rater sees each EPVS with the probability above, takes each lacune in the region for one

@@ -337,8 +337,9 @@ ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
     plan.geometry.shape[axis] = std::max<std::int64_t>(2, std::llround(view.size[a] / spacing[a]));
     const double half = 0.5 * static_cast<double>(plan.geometry.shape[axis] - 1) * spacing[a];
     const double sign = axis == 0 && !profile.left_to_right ? -1.0 : 1.0;
-    plan.geometry.affine(a, a) = sign * spacing[a];
-    plan.geometry.affine(a, 3) = view.centre[a] - sign * half;
+    // NIfTI holds single precision: the same numbers in memory and on disk.
+    plan.geometry.affine(a, a) = static_cast<float>(sign * spacing[a]);
+    plan.geometry.affine(a, 3) = static_cast<float>(view.centre[a] - sign * half);
   }
   return plan;
 }

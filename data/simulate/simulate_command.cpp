@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/table.h"
 #include "core/text.h"
+#include "data/simulate/cohort_output.h"
 
 namespace epvs::data {
 
@@ -40,7 +41,7 @@ core::Manual SimulateCommand::manual() const {
   core::Manual manual;
   manual.name = "simulate";
   manual.summary = "phantom cohort with known EPVS, several scanners and raters";
-  manual.synopsis = "OUT_BIDS [--preset demo] [--participants N] [options]";
+  manual.synopsis = "OUT_BIDS [--preset demo] [--participants N] [--cohort C.h5] [options]";
   manual.description =
       "Writes a BIDS dataset of procedural T2-like head scans that no person was scanned for: "
       "skull, "
@@ -52,8 +53,10 @@ core::Manual SimulateCommand::manual() const {
       "must not be counted. Counts are negative binomial and grow with age. Two raters count with "
       "error. Label maps have FreeSurfer's numbers.\n"
       "OUT_BIDS gets the scans, derivatives/labels, phenotype/visual_scores.tsv (the raters) and "
-      "truth/ (true counts, every EPVS, lesions, positions). With --no-scans only the tables are "
-      "written.\n"
+      "truth/ (true counts, every EPVS, lesions, positions). With --cohort the smooth regions of "
+      "interest go straight into a cohort file, without prepare; with --no-scans only the tables "
+      "are "
+      "written beside it.\n"
       "The content depends on the options and the seed only. An interrupted simulation goes on "
       "when "
       "the same command is given again.";
@@ -62,6 +65,9 @@ core::Manual SimulateCommand::manual() const {
        "epvs simulate phantom --preset demo --participants 240 --seed 1"},
       {"Whole heads at the papers' resolution, twenty people scanned twice:",
        "epvs simulate heads --participants 60 --rescans 20"},
+      {"A cohort file for training without any scan on disk:",
+       "epvs simulate tables --preset demo --no-scans --cohort cohort.h5 "
+       "--cohort-spacing-mm 1.5,1.5,1.5"},
       {"P1's rating, in the slice of the anterior commissure:",
        "epvs simulate p1-like --scanners research-1.5t --regions bg --rating slice"}};
   manual.citations = {
@@ -84,7 +90,24 @@ void SimulateCommand::declare(core::CommandLine& line) {
           "default: whole heads as the papers describe them; demo: basal ganglia, coarse voxels, "
           "EPVS that a small network learns to count. Other options override the preset")
       .choices({"default", "demo"});
-  line.option("--no-scans", &no_scans_, "write no scans and label maps, only tables");
+  line.option("--no-scans", &no_scans_,
+              "write no scans and label maps, only tables (and --cohort)");
+  line.heading("Cohort file");
+  line.option("--cohort", &cohort_, "also write the smooth regions of interest to this cohort file")
+      .unit("FILE");
+  line.option("--cohort-preset", &cohort_preset_, "preprocessing of the cohort file, as in prepare")
+      .choices({"p1", "p2"});
+  line.option("--cohort-spacing-mm", &cohort_spacing_mm_,
+              "network grid of the cohort file; empty: the preset's")
+      .range(0.2, 10)
+      .length(3)
+      .unit("MM,MM,MM");
+  line.option("--cohort-crop-voxels", &cohort_crop_voxels_,
+              "crop of the cohort file; empty: the preset's extent at this spacing")
+      .range(4, 1024)
+      .length(3)
+      .unit("X,Y,Z");
+  line.option("--cohort-float16", &cohort_float16_, "half precision in the cohort file");
   options_.declare(table_);
   line.heading("Phantom (defaults of --preset default)");
   line.options_of(table_);
@@ -124,6 +147,21 @@ void SimulateCommand::run(core::Context& context) {
   job.write_scans = !no_scans_;
   job.threads = context.threads;
   job.force = context.force;
+  if (!cohort_.empty()) {
+    CohortRequest request;
+    request.path = cohort_;
+    request.float16 = cohort_float16_;
+    for (const std::string& region : job.options.regions) {
+      request.regions.push_back(
+          cohort_options(cohort_preset_, region, cohort_spacing_mm_, cohort_crop_voxels_));
+    }
+    job.cohort = std::move(request);
+  } else if (context.line.given("--cohort-spacing-mm") ||
+             context.line.given("--cohort-crop-voxels") || context.line.given("--cohort-preset") ||
+             cohort_float16_) {
+    throw core::UsageError("options of the cohort file are given without --cohort",
+                           "add --cohort FILE");
+  }
   check_output(job);
 
   const int scans = job.options.participants + job.options.rescans;

@@ -25,6 +25,11 @@ class SimulateCommand : public core::Command {
   std::filesystem::path folder_;
   std::string preset_ = "default";
   bool no_scans_ = false;
+  std::filesystem::path cohort_;
+  std::string cohort_preset_ = "p2";
+  std::vector<double> cohort_spacing_mm_;
+  std::vector<std::int64_t> cohort_crop_voxels_;
+  bool cohort_float16_ = false;
   SimulationOptions options_;
   core::ParameterTable table_;
 };
