@@ -87,6 +87,9 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
       .unit("GB");
   table.add("train.flush_denormals", &train.flush_denormals,
             "treat numbers below 1e-38 as zero; they make a CPU slow");
+  table.add("train.tensorboard", &train.tensorboard,
+            "write curves, and at each best epoch histograms of the weights and an attention map, "
+            "for TensorBoard");
 }
 
 void declare_augmentation(AugmentationOptions& augment, core::ParameterTable& table) {

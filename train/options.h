@@ -51,6 +51,7 @@ struct TrainOptions {
   std::int64_t checkpoint_epochs = 1;
   double cache_gb = 4.0;
   bool flush_denormals = true;
+  bool tensorboard = true;
 
   /// Throws UsageError with option, value and violated constraint.
   void validate() const;

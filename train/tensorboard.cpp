@@ -185,7 +185,7 @@ void EventWriter::image(const std::string& tag, std::int64_t step, std::int64_t 
   put_key(proto, 2, kVarint);
   put_varint(proto, static_cast<std::uint64_t>(width));
   put_key(proto, 3, kVarint);
-  put_varint(proto, 1);  // grey
+  put_varint(proto, 3);  // RGB
   put_bytes(proto, 4, png);
   std::string message;
   put_bytes(message, 1, tag);

@@ -22,7 +22,7 @@ class EventWriter {
   void scalar(const std::string& tag, std::int64_t step, double value);
   /// Thirty bins of equal width over the range of `values`.
   void histogram(const std::string& tag, std::int64_t step, const std::vector<float>& values);
-  /// `png`: a whole PNG file.
+  /// `png`: a whole RGB PNG file.
   void image(const std::string& tag, std::int64_t step, std::int64_t width, std::int64_t height,
              const std::string& png);
   void flush();

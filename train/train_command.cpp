@@ -1,11 +1,13 @@
 #include "train/train_command.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -16,6 +18,7 @@
 #include "core/text.h"
 #include "models/layers.h"
 #include "models/weights_metadata.h"
+#include "train/preview.h"
 
 namespace epvs::train {
 
@@ -44,6 +47,13 @@ void log_table(core::Log& log, const core::ParameterTable& table) {
 }
 
 void set_up_torch(int threads, bool flush_denormals) {
+#ifdef __GLIBC__
+  // Feature maps of tens of megabytes come and go in every step; giving them back to the system
+  // each time cost a third of the time of a small network.
+  constexpr int kLargestThatGlibcTakes = 32 * 1024 * 1024;
+  mallopt(M_MMAP_THRESHOLD, kLargestThatGlibcTakes);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
   // Before the first parallel work: worker threads inherit the mode of the thread that starts them.
   if (flush_denormals) at::globalContext().setFlushDenormal(true);
   at::set_num_threads(threads);
@@ -121,6 +131,8 @@ core::Manual TrainCommand::manual() const {
       {"Fine-tune on clinical scans with the first layers frozen.",
        "epvs train finetune.toml --init runs/research --set train.freeze=down_conv* --cohort "
        "clinical.h5 --scores visual.tsv --target rater1 --splits s.tsv --out runs/clinical"},
+      {"Look at the augmentation of a recipe before training.",
+       "epvs train finetune.toml --cohort c.h5 --preview-augmentation sheet.png"},
       {"All parameters with their defaults.", "epvs train --print-recipe"},
   };
   manual.citations = {
@@ -156,6 +168,10 @@ void TrainCommand::declare(core::CommandLine& line) {
   line.option("--resume", &resume_, "go on from checkpoints/last of the run folder");
   line.option("--resume-force", &resume_force_,
               "with --resume: go on although recipe, data, seed or splits changed");
+  line.option("--preview-augmentation", &preview_,
+              "write a sheet of slices, original and as six epochs would see them, and stop; needs "
+              "RECIPE and --cohort")
+      .unit("FILE.png");
   line.option("--print-recipe", &print_recipe_,
               "print the resolved recipe (all parameters) and stop; without RECIPE the defaults");
   recipe_.declare(table_);
@@ -168,6 +184,28 @@ void TrainCommand::read_recipe() {
   }
   for (const std::string& assignment : set_) table_.assign(assignment);
   recipe_.validate();
+}
+
+void TrainCommand::preview(core::Context& context) {
+  if (recipe_file_.empty() || cohort_.empty()) {
+    throw core::UsageError("--preview-augmentation needs RECIPE and --cohort");
+  }
+  core::refuse_existing(preview_, context.force);
+  const data::CohortReader cohort(cohort_);
+  const std::string region = choose_region(cohort, recipe_.train.region);
+  const models::CohortSource source(cohort, region);
+  constexpr std::size_t kScans = 4;
+  constexpr int kDraws = 6;
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < std::min(kScans, source.size()); ++row) rows.push_back(row);
+  if (rows.empty()) {
+    throw core::InputError(fmt::format("{} has no scan of {}", cohort_.string(), region));
+  }
+  const data::Picture sheet = augmentation_sheet(source, rows, recipe_.augment, context.seed,
+                                                 kDraws, cohort.options(region).spacing_mm);
+  if (context.dry_run) return;
+  data::write_png(preview_, sheet, {{"provenance", context.provenance.to_json().dump()}});
+  fmt::print("{}\n", preview_.string());
 }
 
 void TrainCommand::require_inputs() const {
@@ -338,6 +376,10 @@ void TrainCommand::run(core::Context& context) {
   read_recipe();
   if (print_recipe_) {
     fmt::print("{}", table_.to_recipe());
+    return;
+  }
+  if (!preview_.empty()) {
+    preview(context);
     return;
   }
   require_inputs();

@@ -21,6 +21,7 @@ class TrainCommand : public core::Command {
 
  private:
   void read_recipe();
+  void preview(core::Context& context);
   void require_inputs() const;
   bool open_run_folder(core::Context& context) const;
   void resolve(const data::CohortReader& cohort, const Examples& examples, core::Log& log);
@@ -44,6 +45,7 @@ class TrainCommand : public core::Command {
   bool resume_ = false;
   bool resume_force_ = false;
   bool print_recipe_ = false;
+  std::filesystem::path preview_;
 
   Recipe recipe_;
   core::ParameterTable table_;

@@ -60,10 +60,8 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   for (std::size_t i = 0; i < job_.examples.train.size(); ++i) {
     example_by_row_[job_.examples.train[i].row] = i;
   }
-  const std::vector<double> labels = labels_of(job_.examples.train);
-  label_sd_ = agreement(labels, labels).label_sd;
   // Before the first epoch the residuals are those of a network that scores a constant.
-  state_.tukey_scale = median_absolute_deviation(labels);
+  state_.tukey_scale = median_absolute_deviation(labels_of(job_.examples.train));
 }
 
 void Trainer::resume() {
@@ -99,6 +97,9 @@ TrainingSummary Trainer::run() {
   const TrainOptions& options = job_.recipe.train;
   epoch_part_start_ = Clock::now();
   if (state_.epoch == 0 && state_.batch == 0) checkpoint();
+  if (options.tensorboard) {
+    monitor_ = std::make_unique<Monitor>(job_.run_folder, state_.history);
+  }
   TrainingSummary summary;
   {
     const auto batches = static_cast<std::size_t>(batches_per_epoch());
@@ -306,6 +307,18 @@ void Trainer::end_epoch() {
   }
   write_history();
   report(row);
+  show_in_tensorboard(row);
+}
+
+void Trainer::show_in_tensorboard(const EpochRow& row) {
+  if (!monitor_) return;
+  monitor_->epoch(row);
+  if (!row.is_best) return;
+  monitor_->weights(*network_, row.epoch);
+  const Example& shown = job_.examples.validation.empty() ? job_.examples.train.front()
+                                                          : job_.examples.validation.front();
+  monitor_->attention(*network_, source_.volume(shown.row).to(job_.device),
+                      job_.preprocessing.spacing_mm, row.epoch);
 }
 
 void Trainer::validate(EpochRow& row) {

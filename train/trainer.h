@@ -17,6 +17,7 @@
 #include "models/weights.h"
 #include "train/checkpoint.h"
 #include "train/examples.h"
+#include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 
@@ -78,6 +79,7 @@ class Trainer {
   void validate(EpochRow& row);
   void decide(EpochRow& row);
   void report(const EpochRow& row);
+  void show_in_tensorboard(const EpochRow& row);
   void warn_of_collapse(const EpochRow& row, double label_sd);
   void checkpoint();
   void write_history() const;
@@ -98,8 +100,8 @@ class Trainer {
   std::shared_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
   TrainerState state_;
+  std::unique_ptr<Monitor> monitor_;
   std::map<std::size_t, std::size_t> example_by_row_;
-  double label_sd_ = 0;
   bool warned_of_collapse_ = false;
   bool uses_best_weights_ = false;
   Clock::time_point epoch_part_start_;

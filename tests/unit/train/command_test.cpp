@@ -398,6 +398,51 @@ TEST_F(TrainCommandTest, AccumulatedBatchesEqualOneLargeBatch) {
   }
 }
 
+TEST_F(TrainCommandTest, TensorBoardFileIsThereOnceAndOnlyWhenWanted) {
+  const auto event_files = [&](const std::string& run) {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator(folder_ / run)) {
+      if (entry.path().filename().string().rfind("events.out.tfevents.", 0) == 0) ++count;
+    }
+    return count;
+  };
+  ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
+  ASSERT_EQ(train("run", {"--set", "train.epochs=2", "--resume"}).exit_code, 0);
+  EXPECT_EQ(event_files("run"), 1);
+  ASSERT_EQ(
+      train("without", {"--set", "train.epochs=1", "--set", "train.tensorboard=false"}).exit_code,
+      0);
+  EXPECT_EQ(event_files("without"), 0);
+}
+
+TEST_F(TrainCommandTest, PreviewIsASheetOfSlices) {
+  const std::string recipe = (folder_ / "recipe.toml").string();
+  const std::string sheet = (folder_ / "sheet.png").string();
+  const std::vector<std::string> arguments = {recipe, "--cohort", (folder_ / "cohort.h5").string(),
+                                              "--preview-augmentation", sheet};
+  EXPECT_EQ(Process(arguments, folder_ / "err").wait().exit_code, 0);
+  EXPECT_EQ(core::read_text(sheet).substr(1, 3), "PNG");
+  expect_failure(Process(arguments, folder_ / "err").wait(), 2, {"sheet.png", "--force"});
+  expect_failure(Process({recipe, "--preview-augmentation", sheet}, folder_ / "err").wait(), 2,
+                 {"--preview-augmentation needs RECIPE and --cohort"});
+}
+
+TEST_F(TrainCommandTest, RecipesOfTheProjectAreValid) {
+  int count = 0;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(tests::source_folder() / "experiments" / "recipes")) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() != ".toml" || name.find(".experiment.") != std::string::npos) {
+      continue;
+    }
+    ++count;
+    const CommandResult result =
+        Process({entry.path().string(), "--print-recipe"}, folder_ / "err").wait();
+    EXPECT_EQ(result.exit_code, 0) << entry.path() << "\n" << result.err;
+  }
+  EXPECT_GE(count, 7);
+}
+
 TEST_F(TrainCommandTest, DryRunWritesNothing) {
   const CommandResult result = train("run", {"--dry-run"});
   expect_failure(result, 0, {"train.batch_size", "18 train, 3 validation, 3 test", "nothing was"});

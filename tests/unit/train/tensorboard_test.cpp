@@ -60,7 +60,7 @@ TEST(TensorBoard, RecordsHoldTheEvents) {
   expected.append("\x00\x00\xC0\x3F", 4);
   EXPECT_EQ(found[1].substr(9), expected);
   EXPECT_NE(found[2].find("weights"), std::string::npos);
-  const std::string image = "\x08\x03\x10\x04\x18\x01\x22\x07PNGDATA";
+  const std::string image = "\x08\x03\x10\x04\x18\x03\x22\x07PNGDATA";
   EXPECT_NE(found[3].find(image), std::string::npos);
 }
 
