@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <memory>
 #include <set>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "eval/report_tables.h"
 #include "eval/tables.h"
 
 namespace epvs::eval {
@@ -29,15 +32,21 @@ core::Manual EvalCommand::manual() const {
       "with the reference and how all scorers agree with each other: Pearson and Spearman "
       "correlation, the six intraclass correlations of Shrout & Fleiss, Lin's concordance, squared "
       "and absolute errors, bias and limits of agreement, each with an interval, overall and per "
-      "group. Two scorers are compared against the reference by Williams' t and Steiger's Z.\n"
-      "The numbers equal those of R (cor.test, psych::ICC, psych::r.test, p.adjust). Any counting "
+      "group; on request kappa of categories, accuracy and AUC at thresholds, bootstrap intervals "
+      "and "
+      "permutation p-values. Two scorers are compared against the reference by Williams' t, "
+      "Steiger's Z and the paired bootstrap of any metric.\n"
+      "The numbers equal those of R (cor.test, psych::ICC, psych::r.test, boot, p.adjust). Any "
+      "counting "
       "or rating study can be evaluated; nothing here knows about images.\n"
       "A participant that one scorer lacks is an error that names it, not a silent loss; "
       "--allow-missing evaluates those that are there and reports n beside every number. The main "
-      "table goes to stdout. DIR gets metrics.tsv, comparisons.tsv and metrics.json.\n"
+      "table goes to stdout. DIR gets metrics.tsv, comparisons.tsv, the same as metrics.json, "
+      "points.tsv (the joined scores, for plots), tables.md and tables.tex (bold where significant "
+      "after correction) and methods.md (a paragraph for a paper). docs/eval.md explains every "
+      "column and formula.\n"
       "--associate regresses the scores on covariates as counts (zero-inflated negative binomial "
-      "by "
-      "default), --means-by averages them per bin of age, --rescan measures repeatability, "
+      "by default), --means-by averages them per bin of age, --rescan measures repeatability, "
       "--heterogeneity compares scanners, --calibrate-on rescales scores on validation "
       "participants first, --detections compares marked points with a truth.";
   manual.examples = {
@@ -47,6 +56,9 @@ core::Manual EvalCommand::manual() const {
       {"Only the test participants of a split, one region:",
        "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
        "--split test --regions bg --out evaluation"},
+      {"Bootstrap intervals, few or many at 10, categories of Adams' rating:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --bootstrap 10000 --seed "
+       "1 --thresholds 10 --categories 0,10,20,40 --out evaluation"},
       {"Three raters together, scans with at most 20 by the first as well:",
        "epvs eval --scores visual.tsv --reference rater1 --together rater1,rater2,rater3 "
        "--reference-at-most 20 --out evaluation"},
@@ -67,6 +79,8 @@ core::Manual EvalCommand::manual() const {
       "Williams EJ. The comparison of regression variables. J R Stat Soc B 1959;21:396-399.",
       "Steiger JH. Tests for comparing elements of a correlation matrix. Psychol Bull "
       "1980;87:245-251. doi:10.1037/0033-2909.87.2.245",
+      "Efron B. Better bootstrap confidence intervals. J Am Stat Assoc 1987;82:171-185. "
+      "doi:10.1080/01621459.1987.10478410",
       "Lin LI. A concordance correlation coefficient to evaluate reproducibility. Biometrics "
       "1989;45:255-268. doi:10.2307/2532051",
       "Bland JM, Altman DG. Measuring agreement in method comparison studies. Stat Methods Med Res "
@@ -165,7 +179,8 @@ void EvalCommand::declare(core::CommandLine& line) {
 }
 
 std::vector<std::string> EvalCommand::output_files() const {
-  std::vector<std::string> names = {"metrics.tsv", "comparisons.tsv", "metrics.json"};
+  std::vector<std::string> names = {"metrics.tsv", "comparisons.tsv", "metrics.json", "points.tsv",
+                                    "tables.md",   "tables.tex",      "methods.md"};
   for (const std::string& name : associations_.files()) names.push_back(name);
   return names;
 }
@@ -242,7 +257,8 @@ void EvalCommand::read_resamples(core::Context& context) {
   options_.resampling.bootstrap = table.rows();
 }
 
-void EvalCommand::write_outputs(core::Context& context, const Evaluation& evaluation) const {
+void EvalCommand::write_outputs(core::Context& context, const Dataset& data,
+                                const Evaluation& evaluation) const {
   Evaluation all = evaluation;
   all.metrics.insert(all.metrics.end(), associations_.rows().begin(), associations_.rows().end());
   const core::Table metrics = metrics_table(all);
@@ -255,9 +271,43 @@ void EvalCommand::write_outputs(core::Context& context, const Evaluation& evalua
   comparisons.write(out_ / "comparisons.tsv");
   context.provenance.write_beside(out_ / "comparisons.tsv");
   associations_.write(context, out_, document);
+  std::string markdown;
+  std::string latex = "% needs the package booktabs\n";
+  for (const ReportTable& table : report_tables(evaluation, join_.reference, options_)) {
+    markdown += table.to_markdown() + "\n";
+    latex += table.to_latex() + "\n";
+  }
+  core::write_text(out_ / "tables.md", markdown);
+  core::write_text(out_ / "tables.tex", latex);
+  core::write_text(out_ / "methods.md", methods_paragraph(evaluation, data, groups_, options_));
+  points_table(data, group_columns(data)).write(out_ / "points.tsv");
+  context.provenance.write_beside(out_ / "points.tsv");
   core::write_json(out_ / "metrics.json", document);
-  context.log.info("wrote metrics.tsv ({} rows), comparisons.tsv ({} rows), metrics.json to {}",
-                   metrics.rows(), comparisons.rows(), out_.string());
+  context.log.info("wrote {} rows of metrics and {} of comparisons: {} in {}", metrics.rows(),
+                   comparisons.rows(), core::join(output_files(), ", "), out_.string());
+}
+
+std::vector<std::pair<std::string, std::vector<std::string>>> EvalCommand::group_columns(
+    const Dataset& data) const {
+  std::vector<std::pair<std::string, std::vector<std::string>>> columns;
+  const auto is_there = [&](const std::string& name) {
+    return std::any_of(columns.begin(), columns.end(),
+                       [&](const auto& column) { return column.first == name; }) ||
+           std::find(core::kKeyColumns.begin(), core::kKeyColumns.end(), name) !=
+               core::kKeyColumns.end();
+  };
+  for (const std::string& entry : groups_.group_by) {
+    for (const std::string& name : core::split(entry, ':')) {
+      if (is_there(name)) continue;
+      if (std::find(data.scorers.begin(), data.scorers.end(), name) != data.scorers.end()) {
+        throw UsageError(fmt::format("'{}' is a scorer and a column of participants.tsv", name),
+                         "rename one of the two");
+      }
+      columns.emplace_back(name,
+                           unit_column(data, participants_ ? &*participants_ : nullptr, name));
+    }
+  }
+  return columns;
 }
 
 void EvalCommand::run(core::Context& context) {
@@ -296,7 +346,7 @@ void EvalCommand::run(core::Context& context) {
   const Evaluation evaluation = evaluate(data, participants, groups_, options_);
   progress.reset();
   associations_.evaluate(context, data, participants, groups_, options_, join_.allow_missing);
-  write_outputs(context, evaluation);
+  write_outputs(context, data, evaluation);
   fmt::print("{}{}", main_table(evaluation, join_.reference), associations_.text());
 }
 

@@ -25,7 +25,10 @@ class EvalCommand : public core::Command {
   void read_options(const core::CommandLine& line);
   Dataset read_dataset(core::Context& context);
   void read_resamples(core::Context& context);
-  void write_outputs(core::Context& context, const Evaluation& evaluation) const;
+  void write_outputs(core::Context& context, const Dataset& data,
+                     const Evaluation& evaluation) const;
+  std::vector<std::pair<std::string, std::vector<std::string>>> group_columns(
+      const Dataset& data) const;
   std::vector<std::string> output_files() const;
 
   std::vector<std::string> scores_;

@@ -227,6 +227,17 @@ TEST_F(EvalCommandLine, GivenResamples) {
          {"exclude each other"});
 }
 
+TEST_F(EvalCommandLine, PaperTablesPointsAndMethods) {
+  ASSERT_EQ(standard({"--participants", "participants.tsv", "--group-by", "scanner"}).exit_code, 0);
+  EXPECT_NE(core::read_text(folder_ / "out/tables.md").find("| bg | all | 12 |"),
+            std::string::npos);
+  EXPECT_NE(core::read_text(folder_ / "out/tables.tex").find("\\toprule"), std::string::npos);
+  EXPECT_NE(core::read_text(folder_ / "out/methods.md").find("12 participants"), std::string::npos);
+  const core::Table points = core::Table::read(folder_ / "out/points.tsv");
+  EXPECT_EQ(points.rows(), 12u);
+  EXPECT_TRUE(points.has("scanner") && points.has("rater1") && points.has("gp"));
+}
+
 TEST_F(EvalCommandLine, BadUsage) {
   expect(standard({"--categories", "0,20,10"}), 2,
          {"--categories = 0|20|10", "above the one before"});
