@@ -92,7 +92,8 @@ CohortEntry make_entry(const PreprocessingOptions& options, const ScanPlan& plan
 
 PreprocessingOptions cohort_options(const std::string& preset, const std::string& region,
                                     const std::vector<double>& spacing_mm,
-                                    const std::vector<std::int64_t>& crop_voxels) {
+                                    const std::vector<std::int64_t>& crop_voxels,
+                                    int dilation_voxels, double sigma_voxels) {
   if (region == "cso") {
     throw core::UsageError(
         "--cohort cannot hold the region cso: its mask is cut out of the white matter by prepare",
@@ -103,6 +104,8 @@ PreprocessingOptions cohort_options(const std::string& preset, const std::string
   options.region = region;
   options.labels = RegionTable::preset("freesurfer").labels(region);
   options.label_source = "freesurfer";
+  options.dilation_voxels = dilation_voxels;
+  options.sigma_voxels = sigma_voxels;
   const bool p1 = preset == "p1";
   options.spacing_mm =
       p1 ? std::array<double, 3>{0.5, 0.5, 0.5} : std::array<double, 3>{0.5, 0.5, 0.8};
@@ -117,7 +120,9 @@ PreprocessingOptions cohort_options(const std::string& preset, const std::string
                                     ? 4 * static_cast<std::int64_t>(std::ceil(voxels / 4.0 - 1e-9))
                                     : crop_voxels[axis];
   }
-  if (!spacing_mm.empty() || !crop_voxels.empty()) options.preset = "custom";
+  if (!spacing_mm.empty() || !crop_voxels.empty() || dilation_voxels != 4 || sigma_voxels != 2.0) {
+    options.preset = "custom";
+  }
   validate(options);
   return options;
 }

@@ -43,6 +43,7 @@ class CohortOutput {
 /// semiovale, whose mask is made by `epvs prepare`.
 PreprocessingOptions cohort_options(const std::string& preset, const std::string& region,
                                     const std::vector<double>& spacing_mm,
-                                    const std::vector<std::int64_t>& crop_voxels);
+                                    const std::vector<std::int64_t>& crop_voxels,
+                                    int dilation_voxels = 4, double sigma_voxels = 2.0);
 
 }  // namespace epvs::data

@@ -107,6 +107,12 @@ void SimulateCommand::declare(core::CommandLine& line) {
       .range(4, 1024)
       .length(3)
       .unit("X,Y,Z");
+  line.option("--cohort-dilation-voxels", &cohort_dilation_voxels_,
+              "dilations of the region's mask, as --dilation-voxels of prepare")
+      .range(0, 64);
+  line.option("--cohort-sigma-voxels", &cohort_sigma_voxels_,
+              "Gaussian that smooths the mask, as --sigma-voxels of prepare")
+      .range(0, 32);
   line.option("--cohort-float16", &cohort_float16_, "half precision in the cohort file");
   options_.declare(table_);
   line.heading("Phantom (defaults of --preset default)");
@@ -152,13 +158,15 @@ void SimulateCommand::run(core::Context& context) {
     request.path = cohort_;
     request.float16 = cohort_float16_;
     for (const std::string& region : job.options.regions) {
-      request.regions.push_back(
-          cohort_options(cohort_preset_, region, cohort_spacing_mm_, cohort_crop_voxels_));
+      request.regions.push_back(cohort_options(cohort_preset_, region, cohort_spacing_mm_,
+                                               cohort_crop_voxels_, cohort_dilation_voxels_,
+                                               cohort_sigma_voxels_));
     }
     job.cohort = std::move(request);
   } else if (context.line.given("--cohort-spacing-mm") ||
              context.line.given("--cohort-crop-voxels") || context.line.given("--cohort-preset") ||
-             cohort_float16_) {
+             context.line.given("--cohort-dilation-voxels") ||
+             context.line.given("--cohort-sigma-voxels") || cohort_float16_) {
     throw core::UsageError("options of the cohort file are given without --cohort",
                            "add --cohort FILE");
   }

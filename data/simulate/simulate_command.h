@@ -29,6 +29,8 @@ class SimulateCommand : public core::Command {
   std::string cohort_preset_ = "p2";
   std::vector<double> cohort_spacing_mm_;
   std::vector<std::int64_t> cohort_crop_voxels_;
+  int cohort_dilation_voxels_ = 4;
+  double cohort_sigma_voxels_ = 2.0;
   bool cohort_float16_ = false;
   SimulationOptions options_;
   core::ParameterTable table_;

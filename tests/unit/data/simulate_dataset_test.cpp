@@ -202,6 +202,10 @@ TEST(SimulateDataset, ACohortFileFitsTheScansAndTheOrderOfParticipants) {
       ASSERT_LE(roi[i], soft[i] * 1.00001F);
     }
   }
+  const PreprocessingOptions thin = cohort_options("p2", "bg", {2, 2, 2}, {40, 32, 22}, 1, 0.7);
+  EXPECT_EQ(thin.dilation_voxels, 1);
+  EXPECT_EQ(thin.sigma_voxels, 0.7);
+  EXPECT_THAT(thin.crop_voxels, testing::ElementsAre(40, 32, 22));
   expect_error<core::UsageError>([] { cohort_options("p2", "cso", {}, {}); },
                                  {"cso", "epvs prepare"});
   EXPECT_THAT(cohort_options("p1", "bg", {}, {}).crop_voxels, testing::ElementsAre(168, 128, 84));
