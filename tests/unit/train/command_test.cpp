@@ -211,7 +211,11 @@ TEST_F(TrainCommandTest, SignalsWriteACheckpoint) {
     Process process(arguments(run, {"--set", "train.epochs=100000"}), folder_ / "err");
     while (!fs::exists(folder_ / run / "training.tsv")) sleep_ms(5);
     process.send(SIGUSR1);
-    sleep_ms(200);
+    // Until it says so; the signal that follows must not arrive within the same batch.
+    for (int i = 0; i < 3000; ++i) {
+      if (file("err").find("checkpoint written after") != std::string::npos) break;
+      sleep_ms(20);
+    }
     process.send(signal_number);
     const CommandResult result = process.wait();
     EXPECT_EQ(result.exit_code, exit_code) << result.err;
