@@ -24,7 +24,7 @@ std::string with_prefix(const std::string& prefix, const std::string& id) {
 
 std::string entities(const data::CohortRow& row, const std::string& region, MapGrid grid) {
   std::string name = with_prefix("sub-", row.participant_id);
-  if (!row.session_id.empty()) name += "_" + with_prefix("ses-", row.session_id);
+  if (!row.session_id.empty()) name.append("_").append(with_prefix("ses-", row.session_id));
   if (grid == MapGrid::kNetwork) name += "_space-roi";
   return name + "_label-" + region;
 }

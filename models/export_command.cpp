@@ -1,5 +1,7 @@
 #include "models/export_command.h"
 
+#include <fmt/format.h>
+
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
@@ -36,7 +38,7 @@ void ExportCommand::declare(core::CommandLine& line) {
 void ExportCommand::run(core::Context& context) {
   const std::string ending = core::lower(out_.extension().string());
   if (ending != ".onnx" && ending != ".pt") {
-    throw core::UsageError("the ending of " + out_.string() + " names no format",
+    throw core::UsageError(fmt::format("the ending of {} names no format", out_.string()),
                            "take OUT.onnx for ONNX or OUT.pt for TorchScript");
   }
   const std::filesystem::path file = find_weights(weights_);

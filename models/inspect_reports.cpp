@@ -105,7 +105,8 @@ void add_layers(const NetworkOptions& options, Report& report) {
                    count_text(row.parameters),
                    fmt::format("{:.3f}", static_cast<double>(row.flops) / 1e9)});
   }
-  report.text += "layers (shapes are channels x z x y x x)\n" + shown.to_aligned(12);
+  report.text += "layers (shapes are channels x z x y x x)\n";
+  report.text += shown.to_aligned(12);
   report.text += fmt::format(
       "parameters {}\nforward pass {:.1f} GFLOP = {:.1f} GMAC a volume (a multiply-add is 2 "
       "FLOP)\n",
@@ -178,7 +179,8 @@ Report inspect_scan(const fs::path& path) {
                                        : fmt::format("{:.6g} to {:.6g}, mean {:.6g}", low, high,
                                                      sum / static_cast<double>(finite)));
   if (not_finite > 0) lines.add("not finite", count_text(not_finite) + " voxels");
-  report.text = lines.text() + "voxel to world (mm, RAS+)\n" + matrix_text(header.geometry.affine);
+  report.text = lines.text() + "voxel to world (mm, RAS+)\n";
+  report.text += matrix_text(header.geometry.affine);
   for (const std::string& warning : header.warnings) report.text += "warning: " + warning + "\n";
   return report;
 }
@@ -236,9 +238,10 @@ Report inspect_cohort(const fs::path& path, bool rows) {
   }
   d["provenance"] = cohort.provenance();
   if (cohort.provenance().contains("command_line")) {
-    report.text += "\nmade by: " + cohort.provenance()["command_line"].get<std::string>() + "\n";
+    report.text +=
+        fmt::format("\nmade by: {}\n", cohort.provenance()["command_line"].get<std::string>());
   }
-  if (rows) report.text += "\n" + listing.to_aligned();
+  if (rows) report.text.append("\n").append(listing.to_aligned());
   return report;
 }
 
@@ -261,7 +264,7 @@ Report inspect_weights(const fs::path& path) {
   report.text += preprocessing.text() + "\n";
   add_layers(metadata.network, report);
   if (!metadata.provenance.is_null()) {
-    report.text += "\nprovenance\n" + metadata.provenance.dump(2) + "\n";
+    report.text += fmt::format("\nprovenance\n{}\n", metadata.provenance.dump(2));
   }
   return report;
 }

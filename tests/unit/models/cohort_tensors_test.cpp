@@ -1,6 +1,7 @@
 #include "models/cohort_tensors.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <chrono>
@@ -25,7 +26,7 @@ void write_cohort(const std::filesystem::path& path) {
   data::CohortWriter writer(path, {options}, core::Json::object());
   for (int n = 0; n < 3; ++n) {
     data::CohortRow row;
-    row.participant_id = "sub-0" + std::to_string(n + 1);
+    row.participant_id = fmt::format("sub-0{}", n + 1);
     row.session_id = n == 1 ? "ses-2" : "";
     row.roi.shape = {5, 4, 3};
     row.source.shape = {5, 4, 3};

@@ -1,5 +1,6 @@
 // Exports against what PyTorch computed for the same weights and input (make_network_goldens.py).
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -65,10 +66,9 @@ TEST_P(Export, OnnxRuntimeGivesTheScoresOfPyTorch) {
   }
   const WeightsMetadata metadata = read_weights_metadata(weights());
   const auto [z, y, x] = metadata.network.input_zyx;
-  const std::string command = "node '" + tests::golden("models/run_onnx.mjs").string() + "' '" +
-                              (folder_ / "n.onnx").string() + "' " + std::to_string(z) + " " +
-                              std::to_string(y) + " " + std::to_string(x) + " > '" +
-                              (folder_ / "out.json").string() + "'";
+  const std::string command =
+      fmt::format("node '{}' '{}' {} {} {} > '{}'", tests::golden("models/run_onnx.mjs").string(),
+                  (folder_ / "n.onnx").string(), z, y, x, (folder_ / "out.json").string());
   ASSERT_EQ(std::system(command.c_str()), 0);
   const core::Json out = core::read_json(folder_ / "out.json");
   for (std::size_t n = 0; n < 2; ++n) {

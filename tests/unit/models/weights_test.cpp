@@ -1,5 +1,7 @@
 #include "models/weights.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -57,12 +59,13 @@ TEST(Weights, AnIndependentReaderSeesTheSameTensors) {
   const TemporaryFolder folder;
   const auto network = make_network(some_metadata().network, 3);
   save_weights(folder / "w.safetensors", *network, some_metadata());
-  const std::string command = "python3 '" + tests::golden("models/read_safetensors.py").string() +
-                              "' '" + (folder / "w.safetensors").string() + "' > '" +
-                              (folder / "out.tsv").string() + "'";
+  const std::string command =
+      fmt::format("python3 '{}' '{}' > '{}'", tests::golden("models/read_safetensors.py").string(),
+                  (folder / "w.safetensors").string(), (folder / "out.tsv").string());
   ASSERT_EQ(std::system(command.c_str()), 0);
-  const core::Table table = core::Table::parse(
-      "name\tdtype\tshape\tsum\tweighted\n" + core::read_text(folder / "out.tsv"), "out");
+  std::string text = "name\tdtype\tshape\tsum\tweighted\n";
+  text.append(core::read_text(folder / "out.tsv"));
+  const core::Table table = core::Table::parse(text, "out");
   ASSERT_EQ(table.rows(), network->named_parameters().size());
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const Tensor value =
