@@ -2,6 +2,7 @@
 #include <nifti2_io.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/error.h"
@@ -70,6 +71,16 @@ Orientation orientation_for(const Geometry& geometry, const ScanHeader* like,
   return orientation;
 }
 
+/// A header of NIfTI-2 may hold orientations that NIfTI-1's float32 would round.
+bool needs_double(const Orientation& orientation) {
+  const auto rounds = [](double value) {
+    return std::isfinite(value) && static_cast<double>(static_cast<float>(value)) != value;
+  };
+  const double* sform = orientation.sform.data();
+  return std::any_of(orientation.qform.begin(), orientation.qform.end(), rounds) ||
+         (orientation.sform_code > 0 && std::any_of(sform, sform + 16, rounds));
+}
+
 template <class Header>
 void fill(Header& header, const Shape& shape, const Orientation& orientation,
           const std::string& description) {
@@ -119,7 +130,10 @@ void write(const fs::path& path, const Volume<T>& volume, const ScanHeader* like
   const Bytes voxels = {volume.voxels.data(), volume.voxels.size() * sizeof(T)};
   static constexpr char kNoExtensions[4] = {0, 0, 0, 0};
   core::AtomicFile file(path);
-  if (*std::max_element(shape.begin(), shape.end()) <= kLongestNifti1Axis) {
+  const bool is_long = *std::max_element(shape.begin(), shape.end()) > kLongestNifti1Axis;
+  const bool copies_double =
+      like != nullptr && like->format.starts_with("nifti") && needs_double(orientation);
+  if (!is_long && !copies_double) {
     nifti_1_header header{};
     fill(header, shape, orientation, description);
     header.datatype = static_cast<short>(datatype);

@@ -197,6 +197,29 @@ Volume<std::uint8_t> field_of_view(const Geometry& source, const Geometry& targe
                                    const Eigen::Matrix4d& target_to_source) {
   Volume<std::uint8_t> result(target);
   const Eigen::Matrix4d map = voxel_map(source, target, target_to_source);
+  const auto inside = [&source](double coordinate, int axis) {
+    const double last = static_cast<double>(source.shape[static_cast<std::size_t>(axis)]) - 0.5;
+    return coordinate >= -0.5 - kEdgeTolerance && coordinate <= last + kEdgeTolerance;
+  };
+  if (const auto axes = aligned_axes(map, target.shape)) {
+    std::array<std::vector<std::uint8_t>, 3> covered;
+    for (int t = 0; t < 3; ++t) {
+      const auto axis = static_cast<std::size_t>(t);
+      const int s = (*axes)[axis];
+      for (std::int64_t i = 0; i < target.shape[axis]; ++i) {
+        covered[axis].push_back(inside(map(s, 3) + map(s, t) * static_cast<double>(i), s) ? 1 : 0);
+      }
+    }
+    for (std::int64_t z = 0; z < target.shape[2]; ++z) {
+      for (std::int64_t y = 0; y < target.shape[1]; ++y) {
+        if (covered[2][static_cast<std::size_t>(z)] == 0) continue;
+        if (covered[1][static_cast<std::size_t>(y)] == 0) continue;
+        std::copy(covered[0].begin(), covered[0].end(),
+                  result.voxels.begin() + static_cast<std::ptrdiff_t>(result.offset(0, y, z)));
+      }
+    }
+    return result;
+  }
   for (std::int64_t z = 0; z < target.shape[2]; ++z) {
     for (std::int64_t y = 0; y < target.shape[1]; ++y) {
       const Eigen::Vector3d start = map.col(1).head<3>() * static_cast<double>(y) +
@@ -204,13 +227,7 @@ Volume<std::uint8_t> field_of_view(const Geometry& source, const Geometry& targe
                                     map.col(3).head<3>();
       for (std::int64_t x = 0; x < target.shape[0]; ++x) {
         const Eigen::Vector3d p = start + map.col(0).head<3>() * static_cast<double>(x);
-        bool inside = true;
-        for (int axis = 0; axis < 3; ++axis) {
-          const double last =
-              static_cast<double>(source.shape[static_cast<std::size_t>(axis)]) - 0.5;
-          inside = inside && p[axis] >= -0.5 - kEdgeTolerance && p[axis] <= last + kEdgeTolerance;
-        }
-        result.at(x, y, z) = inside ? 1 : 0;
+        result.at(x, y, z) = inside(p[0], 0) && inside(p[1], 1) && inside(p[2], 2) ? 1 : 0;
       }
     }
   }

@@ -2,6 +2,7 @@
 """Smooth ROIs computed with scipy.ndimage, independent of epvs.
 
     python3 make_smooth_roi_goldens.py OUT_DIR
+    python3 make_smooth_roi_goldens.py --real DATA_DIR   -> real_smooth_roi.tsv (the scans stay there)
 
 Per case: scan (int16), hard mask (uint8), soft mask and ROI of the crop (float32), as .nii.gz, and one
 line of cases.tsv. Needs numpy, scipy (1.10 was used) and nibabel.
@@ -82,5 +83,34 @@ def main(out):
         file.write("\n".join(lines) + "\n")
 
 
+BG = [11, 50, 12, 51, 13, 52, 26, 58]
+REAL = [  # scan, label map (its own numbers serve as a scan where there is none), region, labels, how
+    ("freesurfer_subject/norm.mgz", "freesurfer_subject/aparc.a2009s+aseg.mgz", "bg", BG, "max"),
+    ("freesurfer_subject/norm.mgz", "freesurfer_subject/aparc.a2009s+aseg.mgz", "hippocampi",
+     [17, 53], "minmax"),
+    ("label_maps/training_seg_01.nii.gz", "label_maps/training_seg_01.nii.gz", "bg", BG, "minmax"),
+]
+
+
+def real(folder):
+    lines = ["scan\tlabels\tregion\tnormalisation\tvoxels\torigin\tscale\tsum\tsum_of_squares\tprobes"]
+    for scan_name, label_name, name, labels, normalisation in REAL:
+        scan = nib.load(os.path.join(folder, scan_name)).get_fdata()
+        numbers = nib.load(os.path.join(folder, label_name)).get_fdata()
+        hard = np.isin(numbers, labels).astype(np.uint8)
+        roi, _, origin, _, scale = smooth_roi(scan, hard, (168, 128, 84), 4, 2.0, normalisation)
+        where = np.argwhere(roi > 0.3)[::4001]
+        probes = ";".join(f"{x},{y},{z},{float(roi[x, y, z])!r}" for x, y, z in where)
+        lines.append("\t".join([scan_name, label_name, name, normalisation, str(int(hard.sum())),
+                                ",".join(map(str, origin)), repr(float(scale)),
+                                repr(float(roi.sum())), repr(float((roi**2).sum())), probes]))
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "real_smooth_roi.tsv"),
+              "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "--real":
+        real(sys.argv[2])
+    else:
+        main(sys.argv[1])

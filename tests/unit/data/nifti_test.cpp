@@ -346,6 +346,11 @@ TEST(WriteNifti, LikeCopiesTheOrientationBitByBit) {
     EXPECT_EQ(again.geometry.affine, header.geometry.affine);
     EXPECT_EQ(again.qform, header.qform);
   }
+  // NIfTI-2 has orientations in double: float32 would round them.
+  const ScanHeader nifti2 = read_header(golden("data/nifti/n2_gz.nii.gz"));
+  write_nifti(folder / "n2.nii", Volume<float>(nifti2.geometry), &nifti2);
+  EXPECT_EQ(read_header(folder / "n2.nii").geometry.affine, nifti2.geometry.affine);
+  EXPECT_EQ(read_header(folder / "n2.nii").qform_fields, nifti2.qform_fields);
   // A scan of another kind gives its geometry.
   const ScanHeader mgh = read_header(golden("data/nifti/mgh_f4.mgh"));
   write_nifti(folder / "m.nii", Volume<float>(mgh.geometry), &mgh);

@@ -147,6 +147,27 @@ TEST(Resample, VoxelsFillTheirBoxAndOutsideIsZero) {
             (std::vector<std::uint8_t>{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0}));
 }
 
+TEST(FieldOfView, IsWhereResamplingAConstantGivesIt) {
+  const Geometry source = grid({9, 8, 7}, {1, 1.1, 3}, {0, 0, 0});
+  const Volume<float> ones(source, 1.0F);
+  Geometry flipped = grid({25, 20, 30}, {0.6, 0.7, 0.9}, {-2, -3, -2});
+  flipped.affine.col(0).swap(flipped.affine.col(2));
+  for (const Geometry& target : {grid({25, 20, 30}, {0.6, 0.7, 0.9}, {-2, -3, -2}), flipped}) {
+    for (const double angle : {0.0, 0.2}) {
+      const Eigen::Matrix4d transform = rigid(angle, {0.3, 0.1, -0.2});
+      const Volume<std::uint8_t> view = field_of_view(source, target, transform);
+      const Volume<float> sampled = resample(ones, target, Interpolation::kLinear, transform);
+      std::int64_t covered = 0;
+      for (std::size_t i = 0; i < view.voxels.size(); ++i) {
+        ASSERT_EQ(view.voxels[i] != 0, sampled.voxels[i] > 0.5F) << i;
+        covered += view.voxels[i];
+      }
+      EXPECT_GT(covered, 100);
+      EXPECT_LT(covered, target.voxels());
+    }
+  }
+}
+
 TEST(ResampleLabels, NearestHalvesGoUp) {
   Volume<std::int32_t> labels(grid({3, 1, 1}, {1, 1, 1}, {0, 0, 0}));
   labels.voxels = {11, 3005, -2};

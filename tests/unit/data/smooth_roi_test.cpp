@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <numeric>
 
@@ -11,6 +12,7 @@
 #include "core/table.h"
 #include "core/text.h"
 #include "data/nifti/nifti.h"
+#include "data/volume/regions.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {
@@ -86,6 +88,42 @@ TEST(SmoothRoi, EqualsScipy) {
     for (std::size_t i = 0; i < roi.voxels.size(); ++i) {
       ASSERT_NEAR(result.roi.voxels[i], roi.voxels[i], 1e-6) << i;
       ASSERT_NEAR(result.soft.voxels[i], soft.voxels[i], 1e-6) << i;
+    }
+  }
+}
+
+TEST(SmoothRoi, EqualsScipyOnRealAnatomy) {
+  EPVS_REQUIRE_TEST_DATA(folder, ".");
+  const core::Table cases = core::Table::read(golden("data/real_smooth_roi.tsv"));
+  ASSERT_EQ(cases.rows(), 3U);
+  for (std::size_t row = 0; row < cases.rows(); ++row) {
+    SCOPED_TRACE(cases.cell(row, "scan") + " " + cases.cell(row, "region"));
+    const auto scan_path = folder / cases.cell(row, "scan");
+    if (!std::filesystem::exists(scan_path)) continue;
+    PreprocessingOptions options;
+    options.region = cases.cell(row, "region");
+    options.normalisation = cases.cell(row, "normalisation");
+    const Volume<std::uint8_t> hard =
+        region_mask(read_labels(folder / cases.cell(row, "labels")),
+                    RegionTable::preset("freesurfer").labels(options.region));
+    const SmoothRoi result = smooth_roi(read_scan(scan_path).image, hard, options, 2);
+    EXPECT_NEAR(result.region_volume_mm3, cases.number(row, "voxels"), 0.01) << "voxels of 1 mm3";
+    EXPECT_EQ(result.crop_origin, shape_from(cases.cell(row, "origin")));
+    EXPECT_NEAR(result.intensity_scale / cases.number(row, "scale"), 1, 1e-6);
+    double sum = 0;
+    double squares = 0;
+    for (const float value : result.roi.voxels) {
+      sum += static_cast<double>(value);
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    EXPECT_NEAR(sum / cases.number(row, "sum"), 1, 1e-6);
+    EXPECT_NEAR(squares / cases.number(row, "sum_of_squares"), 1, 1e-6);
+    const std::vector<std::string> probes = core::split(cases.cell(row, "probes"), ';');
+    EXPECT_GE(probes.size(), 1U);
+    for (const std::string& probe : probes) {
+      const Shape voxel = shape_from(probe);
+      const double expected = core::parse_number(core::split(probe, ',')[3]).value();
+      EXPECT_NEAR(result.roi.at(voxel[0], voxel[1], voxel[2]), expected, 1e-6) << probe;
     }
   }
 }
