@@ -55,7 +55,8 @@ RegionOnGrid make_region(const std::vector<LabelMap>& maps, const PreprocessingO
                          const NetworkSpace& space, const Geometry& scan, const RegionRules& rules,
                          int threads);
 
-/// Size in voxels (x, y, z) of the smallest crop around the centre of mass that holds the whole mask.
+/// Size in voxels (x, y, z) of the smallest crop around the centre of mass that holds the whole
+/// mask.
 Shape region_extent(const RegionOnGrid& region);
 
 }  // namespace epvs::data

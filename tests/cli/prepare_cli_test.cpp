@@ -484,8 +484,7 @@ TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
   EXPECT_EQ(reader.rows("bg")[0].label_source, "atlas");
   // The commissure is at 0, 3, -4 of the template, so at pose^-1 of that in the scan.
   const Eigen::Vector4d ac = pose_.inverse() * Eigen::Vector4d(0, 3, -4, 1);
-  const double slice =
-      data::source_world_to_crop_voxel(reader.rows("bg")[0], ac.head<3>())[2];
+  const double slice = data::source_world_to_crop_voxel(reader.rows("bg")[0], ac.head<3>())[2];
   EXPECT_NEAR(static_cast<double>(reader.rows("bg")[0].ac_slice), slice, 1.0);
   const core::Table qc = core::Table::read(folder_ / "out_qc/qc.tsv");
   EXPECT_GT(qc.number(0, "mi_after"), qc.number(0, "mi_before") + 0.1);
