@@ -32,6 +32,7 @@ constexpr CommandLineEntry kCommands[] = {
     {"infer", "scores, attention maps and detections of a trained network"},
     {"eval", "agreement, comparison and association statistics of scores tables"},
     {"experiment", "the tables and figures of the papers, one recipe each"},
+    {"export", "a trained network as TorchScript or ONNX"},
     {"inspect", "what is in a scan, cohort, weights file or network"},
 };
 
