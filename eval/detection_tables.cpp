@@ -1,9 +1,14 @@
 #include "eval/detection_tables.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -98,6 +103,35 @@ class ScanCollector {
 };
 
 }  // namespace
+
+core::Table read_detections(const std::filesystem::path& path) {
+  if (!std::filesystem::is_directory(path)) return core::Table::read(path);
+  constexpr std::string_view kEnding = "_desc-detections_epvs.tsv";
+  std::set<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
+    if (entry.path().filename().string().ends_with(kEnding)) files.insert(entry.path());
+  }
+  if (files.empty()) {
+    throw core::InputError(
+        fmt::format("the folder {} holds no *{}", path.string(), std::string(kEnding)),
+        "give the folder that epvs infer --detections wrote, or one table");
+  }
+  std::optional<core::Table> all;
+  for (const std::filesystem::path& file : files) {
+    const core::Table one = core::Table::read(file);
+    if (!all) all.emplace(one.columns());
+    if (one.columns() != all->columns()) {
+      throw core::InputError(
+          fmt::format("{} has other columns than {}", file.string(), files.begin()->string()));
+    }
+    for (std::size_t row = 0; row < one.rows(); ++row) {
+      std::vector<std::string> cells;
+      for (std::size_t i = 0; i < one.columns().size(); ++i) cells.push_back(one.cell(row, i));
+      all->add_row(std::move(cells));
+    }
+  }
+  return *std::move(all);
+}
 
 std::vector<DetectionRegion> detection_regions(const core::Table& detections,
                                                const core::Table& truth,

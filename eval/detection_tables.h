@@ -1,6 +1,7 @@
 // Detections and truth points from tables, their agreement as rows of metrics.tsv and as froc.tsv.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,11 @@ struct DetectionRegion {
   std::string region;  ///< empty when the tables have none
   std::vector<DetectionScan> scans;
 };
+
+/// One table, or all tables *_desc-detections_epvs.tsv of a folder (what `epvs infer --detections`
+/// writes) one after the other, by name. Throws InputError for a folder without any, and when two
+/// have different columns.
+core::Table read_detections(const std::filesystem::path& path);
 
 /// Tables with participant_id, x, y, z (mm, world of the scan), optional session_id and region; the
 /// detections have `weight` too. A scan belongs to a region when it stands in either table or in

@@ -95,7 +95,8 @@ void EvalAssociationOptions::declare_detections(core::CommandLine& line) {
   line.heading("Detections");
   line.option("--detections", &detections_,
               "table with participant_id, x, y, z (mm), weight, where the scores have them "
-              "session_id and region; writes froc.tsv and matched_points.tsv")
+              "session_id and region; or the folder that epvs infer --detections wrote. Gives "
+              "froc.tsv and matched_points.tsv")
       .unit("FILE");
   line.option("--truth", &truth_, "table of the marked points, as --detections without weight")
       .unit("FILE");
@@ -207,7 +208,7 @@ void EvalAssociationOptions::evaluate(core::Context& context, const Dataset& dat
 
 void EvalAssociationOptions::evaluate_detections_of(core::Context& context, const Dataset& data,
                                                     const EvaluationOptions& options) {
-  const core::Table found = core::Table::read(detections_);
+  const core::Table found = read_detections(detections_);
   const core::Table marked = core::Table::read(truth_);
   context.provenance.add_input(detections_);
   context.provenance.add_input(truth_);

@@ -58,14 +58,24 @@ void write_map(const fs::path& folder, const data::CohortRow& row, const std::st
 
 void write_detections(const fs::path& folder, const data::CohortRow& row, const std::string& region,
                       const std::vector<Detection>& detections, const core::Json& sidecar) {
-  core::Table table({"x_mm", "y_mm", "z_mm", "x_voxel", "y_voxel", "z_voxel", "weight"});
+  std::vector<std::string> columns = {"participant_id"};
+  std::vector<std::string> key = {row.participant_id};
+  if (!row.session_id.empty()) {
+    columns.emplace_back("session_id");
+    key.push_back(row.session_id);
+  }
+  key.push_back(region);
+  for (const char* name : {"region", "x", "y", "z", "x_voxel", "y_voxel", "z_voxel", "weight"}) {
+    columns.emplace_back(name);
+  }
+  core::Table table(columns);
   for (const Detection& detection : detections) {
     const Eigen::Vector3d voxel(static_cast<double>(detection.voxel[0]),
                                 static_cast<double>(detection.voxel[1]),
                                 static_cast<double>(detection.voxel[2]));
     const Eigen::Vector3d world = data::crop_voxel_to_source_world(row, voxel);
     const Eigen::Vector3d source = data::crop_voxel_to_source_voxel(row, voxel);
-    std::vector<std::string> cells;
+    std::vector<std::string> cells = key;
     for (const Eigen::Vector3d& point : {world, source}) {
       for (Eigen::Index axis = 0; axis < 3; ++axis) {
         cells.push_back(core::format_number(std::round(point[axis] * 1e4) / 1e4 + 0.0));

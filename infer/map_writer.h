@@ -27,8 +27,9 @@ void write_map(const std::filesystem::path& folder, const data::CohortRow& row,
                const std::string& region, const std::string& kind, MapGrid grid,
                const std::vector<float>& values, const core::Json& sidecar, int threads);
 
-/// Columns x_mm y_mm z_mm (RAS+, world of the original scan), x_voxel y_voxel z_voxel (0-based,
-/// fractional, of the original scan), weight; highest first. With a JSON sidecar.
+/// Columns participant_id, session_id where the scan has one, region, x y z (mm, RAS+, world of the
+/// original scan), x_voxel y_voxel z_voxel (0-based, fractional, of the original scan), weight;
+/// highest first. With a JSON sidecar.
 void write_detections(const std::filesystem::path& folder, const data::CohortRow& row,
                       const std::string& region, const std::vector<Detection>& detections,
                       const core::Json& sidecar);

@@ -38,7 +38,8 @@ class Pipeline : public testing::Test {
          "--sigma-voxels", "1"});
 #else
     simulate.insert(simulate.end(), {"--cohort", file("cohort.h5"), "--cohort-spacing-mm", "2,2,2",
-                                     "--cohort-crop-voxels", "44,36,28"});
+                                     "--cohort-crop-voxels", "44,36,28", "--cohort-dilation-voxels",
+                                     "1", "--cohort-sigma-voxels", "1"});
     run(simulate);
 #endif
   }

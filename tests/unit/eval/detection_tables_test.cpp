@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {
@@ -55,6 +56,24 @@ TEST(DetectionTables, ScansOfTheScoresTableCount) {
   EXPECT_EQ(froc.cell(0, "threshold"), "0.9");
   EXPECT_EQ(froc.integer(2, "false_positives"), 2);
   EXPECT_EQ(froc.integer(2, "scans"), 3);
+}
+
+TEST(DetectionTables, FolderOfInferIsReadAsOneTable) {
+  const tests::TemporaryFolder folder;
+  const std::string header = "participant_id\tregion\tx\ty\tz\tweight\n";
+  core::write_text(folder / "sub-02_label-bg_desc-detections_epvs.tsv",
+                   header + "sub-02\tbg\t1\t2\t3\t0.5\n");
+  core::write_text(folder / "sub-01_label-bg_desc-detections_epvs.tsv", header);
+  core::write_text(folder / "other.tsv", "a\n1\n");
+  const core::Table all = read_detections(folder.path());
+  EXPECT_EQ(all.rows(), 1U);
+  EXPECT_EQ(all.cell(0, "participant_id"), "sub-02");
+  core::write_text(folder / "sub-03_label-bg_desc-detections_epvs.tsv", "participant_id\tx\n");
+  tests::expect_error<core::InputError>([&] { read_detections(folder.path()); },
+                                        {"has other columns than"});
+  const tests::TemporaryFolder empty;
+  tests::expect_error<core::InputError>([&] { read_detections(empty.path()); },
+                                        {"holds no", "epvs infer --detections"});
 }
 
 TEST(DetectionTables, EveryPointIsHitUnmatchedOrMissed) {

@@ -288,9 +288,9 @@ TEST_F(Infer, DetectionsAreTheHighestMaximaInTheCoordinatesOfTheScan) {
     const Eigen::Vector3d voxel(found.number(row, "x_voxel"), found.number(row, "y_voxel"),
                                 found.number(row, "z_voxel"));
     const Eigen::Vector3d world = map.image.geometry.to_world(voxel);
-    EXPECT_NEAR(world[0], found.number(row, "x_mm"), 1e-3);
-    EXPECT_NEAR(world[1], found.number(row, "y_mm"), 1e-3);
-    EXPECT_NEAR(world[2], found.number(row, "z_mm"), 1e-3);
+    EXPECT_NEAR(world[0], found.number(row, "x"), 1e-3);
+    EXPECT_NEAR(world[1], found.number(row, "y"), 1e-3);
+    EXPECT_NEAR(world[2], found.number(row, "z"), 1e-3);
     EXPECT_NEAR(map.image.at(std::lround(voxel[0]), std::lround(voxel[1]), std::lround(voxel[2])),
                 found.number(row, "weight"), 1e-4);
   }
