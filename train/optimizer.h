@@ -71,8 +71,7 @@ struct AdadeltaOptions {
   void validate() const;
 };
 
-/// One pass over memory per parameter on the CPU (about six times faster than tensor operations on
-/// the 41 million weights of the P1 network), foreach operations on other devices.
+/// One pass over memory per parameter on the CPU, foreach operations on other devices.
 class Adadelta : public Optimizer {
  public:
   Adadelta(std::vector<NamedParameter> parameters, AdadeltaOptions options);

@@ -16,6 +16,7 @@
 #include "core/splits.h"
 #include "core/table.h"
 #include "core/text.h"
+#include "models/device.h"
 #include "models/layers.h"
 #include "models/weights_metadata.h"
 #include "train/preview.h"
@@ -62,30 +63,6 @@ void set_up_torch(int threads, bool flush_denormals) {
 }
 
 }  // namespace
-
-torch::Device choose_device(const std::string& name) {
-  const int gpus = torch::cuda::is_available() ? static_cast<int>(torch::cuda::device_count()) : 0;
-  if (name == "cpu" || (name == "auto" && gpus == 0)) return torch::kCPU;
-  if (name == "auto") return {torch::kCUDA, 0};
-  int index = 0;
-  bool known = name == "cuda";
-  if (name.rfind("cuda:", 0) == 0) {
-    const auto number = core::parse_integer(name.substr(5));
-    known = number.has_value() && *number >= 0;
-    if (known) index = static_cast<int>(std::min<long long>(*number, 1 << 20));
-  }
-  if (!known) {
-    throw core::UsageError(
-        fmt::format("--device {}: auto, cpu, cuda or cuda:N was expected", name));
-  }
-  if (index >= gpus) {
-    throw core::UsageError(fmt::format("--device {} is not there: LibTorch {} sees {} CUDA devices",
-                                       name, TORCH_VERSION, gpus),
-                           gpus == 0 ? "take --device cpu, or build with a LibTorch for CUDA"
-                                     : fmt::format("take cuda:0 to cuda:{}", gpus - 1));
-  }
-  return {torch::kCUDA, static_cast<c10::DeviceIndex>(index)};
-}
 
 std::vector<std::string> expand_resume(int argc, const char* const* argv) {
   std::vector<std::string> arguments;
@@ -384,7 +361,7 @@ void TrainCommand::run(core::Context& context) {
   }
   require_inputs();
   core::Log& log = context.log;
-  const torch::Device device = choose_device(context.device);
+  const torch::Device device = models::resolve_device(context.device);
   const bool resumed = open_run_folder(context);
   const data::CohortReader cohort(cohort_);
   const Examples examples = collect_examples(cohort, choose_region(cohort, recipe_.train.region),
