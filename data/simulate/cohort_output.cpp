@@ -9,6 +9,7 @@
 #include "data/volume/regions.h"
 #include "data/volume/resample.h"
 #include "data/volume/smooth_roi.h"
+#include "data/volume/way_back.h"
 
 namespace epvs::data {
 
@@ -48,13 +49,7 @@ CohortRow source_of(const ScanPlan& plan, const SimulatedScan& scan,
     row.source_sha256 = hash_of(scan.t2w);
     return row;
   }
-  const ScanHeader header = read_header(file);
-  row.source = header.geometry;
-  row.source_sform_code = header.sform_code;
-  row.source_qform_code = header.qform_code;
-  row.source_sform = header.sform;
-  row.source_qform = header.qform;
-  row.source_qform_fields = header.qform_fields;
+  set_source(row, read_header(file));
   row.source_path = file.string();
   row.source_sha256 = core::sha256_file(file);
   return row;
