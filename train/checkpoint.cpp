@@ -96,7 +96,7 @@ bool is_complete(const fs::path& folder) {
 }
 
 fs::path beside(const fs::path& folder, const char* ending) {
-  return folder.parent_path() / ("." + folder.filename().string() + ending);
+  return folder.parent_path() / fmt::format(".{}{}", folder.filename().string(), ending);
 }
 
 Json read_state_file(const fs::path& checkpoint) {
