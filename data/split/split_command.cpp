@@ -148,6 +148,11 @@ core::Manual SplitCommand::manual() const {
       {"Participants of a cohort file, stratified by quartiles of the visual score:",
        "epvs split cohort.h5 --participants visual_scores.tsv --region bg --stratify rater1 "
        "--out splits.tsv"}};
+  manual.citations = {
+      "Sizes and learning curve: Dubost F, et al. 3D regression neural network for the "
+      "quantification "
+      "of enlarged perivascular spaces in brain MRI. Medical Image Analysis 51, 2019, sections 3.4 "
+      "and 3.5. arXiv:1802.05914"};
   manual.uses_seed = true;
   return manual;
 }
