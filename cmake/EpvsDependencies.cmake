@@ -27,9 +27,6 @@ target_include_directories(epvs_niftilib SYSTEM INTERFACE "${EPVS_NIFTI_DIR}")
 target_compile_definitions(epvs_niftilib INTERFACE HAVE_ZLIB)
 target_link_libraries(epvs_niftilib INTERFACE "${EPVS_NIFTI2_LIB}" "${EPVS_ZNZ_LIB}" ZLIB::ZLIB m)
 
-find_path(EPVS_NLOPT_DIR nlopt.h)
-find_library(EPVS_NLOPT_LIB nlopt)
-
 # EPVS_HAS_ITK, EPVS_HAS_TORCH: decided once, used everywhere.
 set(EPVS_HAS_ITK OFF)
 if(NOT EPVS_WITH_ITK STREQUAL "OFF")
@@ -83,6 +80,6 @@ function(epvs_print_summary)
   message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
   message(STATUS "  ITK (data/image, prepare):     ${EPVS_HAS_ITK} ${ITK_VERSION}")
   message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}")
-  message(STATUS "  tests: ${EPVS_BUILD_TESTS}, benchmarks: ${EPVS_BUILD_BENCH}, "
+  message(STATUS "  tests: ${EPVS_BUILD_TESTS}, "
                  "warnings are errors: ${EPVS_WERROR}, sanitizers: ${EPVS_SANITIZE}")
 endfunction()
