@@ -286,7 +286,7 @@ int run_command(Command& command, int argc, const char* const* argv) {
   const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   Context context{log,          provenance,     line,
                   shared.force, shared.dry_run, shared.threads == 0 ? cores : shared.threads,
-                  shared.seed,  shared.device,  shared.quiet};
+                  shared.seed,  shared.device};
   return run_guarded(command, manual, context);
 }
 

@@ -87,7 +87,6 @@ struct Context {
   int threads = 1;              ///< --threads; 0 on the command line means all cores
   std::uint64_t seed = 1;       ///< --seed
   std::string device = "auto";  ///< --device: auto, cpu, cuda, cuda:n
-  bool quiet = false;
 };
 
 class Command {
