@@ -20,6 +20,8 @@
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
+#include "train/training_step.h"
+#include "train/validation.h"
 
 namespace epvs::train {
 
@@ -75,21 +77,15 @@ class Trainer {
   void train_epoch(core::Progress& progress);
   double train_batch(const models::Batch& batch, double weight);
   void update_weights(double progress_in_epochs);
+  TrainingStep::Moment moment() const;
   void end_epoch();
   void validate(EpochRow& row);
-  void decide(EpochRow& row);
-  void report(const EpochRow& row);
   void show_in_tensorboard(const EpochRow& row);
-  void warn_of_collapse(const EpochRow& row, double label_sd);
   void checkpoint();
-  void write_history() const;
-  void check_finite_weights() const;
   void answer_signals();
   void use_best_weights();
   std::vector<double> scores_of(const std::vector<Example>& examples);
-  [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
   models::WeightsMetadata metadata() const;
-  const Example& example_of_row(std::size_t row) const;
   std::int64_t batches_per_epoch() const;
   std::filesystem::path checkpoint_folder(const char* name) const;
 
@@ -99,10 +95,11 @@ class Trainer {
   core::StopSignals& signals_;
   std::shared_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<TrainingStep> step_;
   TrainerState state_;
   std::unique_ptr<Monitor> monitor_;
   std::map<std::size_t, std::size_t> example_by_row_;
-  bool warned_of_collapse_ = false;
+  CollapseWatch collapse_;
   bool uses_best_weights_ = false;
   Clock::time_point epoch_part_start_;
   Clock::time_point last_checkpoint_;

@@ -1,0 +1,139 @@
+#include "train/training_step.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string>
+
+#include "core/error.h"
+#include "train/augmentation.h"
+#include "train/clinical_augmentation.h"
+#include "train/loss.h"
+
+namespace epvs::train {
+
+namespace {
+
+bool is_memory_error(const c10::Error& error) {
+  const std::string text = error.what();
+  return text.find("out of memory") != std::string::npos ||
+         text.find("not enough memory") != std::string::npos ||
+         text.find("can't allocate memory") != std::string::npos;
+}
+
+}  // namespace
+
+TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
+                           std::array<double, 3> spacing_mm, torch::Device device)
+    : network_(network),
+      optimizer_(optimizer),
+      recipe_(recipe),
+      spacing_mm_(spacing_mm),
+      device_(device) {}
+
+TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
+                                              const std::vector<const Example*>& examples,
+                                              double weight, const Moment& moment) {
+  const torch::Tensor on_device = volumes.to(device_);
+  try {
+    return forward_backward(augmented(on_device, examples, moment), examples, weight, moment);
+  } catch (const c10::Error& error) {
+    if (is_memory_error(error)) explain_memory(error, on_device);
+    throw;
+  }
+}
+
+torch::Tensor TrainingStep::augmented(torch::Tensor volumes,
+                                      const std::vector<const Example*>& examples,
+                                      const Moment& moment) const {
+  const AugmentationOptions& augment = recipe_.augment;
+  std::vector<SpatialTransform> transforms;
+  std::vector<ClinicalTransform> clinical;
+  for (const Example* example : examples) {
+    transforms.push_back(draw_spatial(augment, moment.seed, moment.epoch, example->name()));
+    clinical.push_back(draw_clinical(augment, moment.seed, moment.epoch, example->name()));
+  }
+  volumes = apply_spatial(volumes, transforms, spacing_mm_);
+  if (augment.is_clinical()) volumes = apply_clinical(volumes, clinical, spacing_mm_);
+  return volumes;
+}
+
+TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volumes,
+                                                     const std::vector<const Example*>& examples,
+                                                     double weight, const Moment& moment) {
+  std::vector<float> labels;
+  for (const Example* example : examples) labels.push_back(static_cast<float>(example->label));
+  const torch::Tensor targets = torch::tensor(labels).to(device_);
+  const torch::Tensor scores = network_.forward(volumes);
+  const torch::Tensor batch_loss = loss(recipe_.train.loss, scores, targets, moment.tukey_scale);
+  Outcome outcome;
+  outcome.loss = batch_loss.item<double>();
+  const torch::Tensor values = scores.detach().to(torch::kCPU, torch::kDouble);
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    const double score = values[static_cast<std::int64_t>(i)].item<double>();
+    outcome.scores.push_back(score);
+    if (std::isfinite(score) && std::isfinite(outcome.loss)) continue;
+    throw core::RunError(
+        fmt::format("training diverged in epoch {}: the {} of {} is {}", moment.epoch + 1,
+                    std::isfinite(score) ? "loss" : "score", examples[i]->name(),
+                    std::isfinite(score) ? outcome.loss : score),
+        kDivergedHint);
+  }
+  (batch_loss * weight).backward();
+  return outcome;
+}
+
+void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& volumes) {
+  optimizer_.zero_grad();
+  std::int64_t fits = 0;
+  for (std::int64_t size = volumes.size(0) / 2; size >= 1 && fits == 0; size /= 2) {
+    try {
+      network_.forward(volumes.narrow(0, 0, size)).sum().backward();
+      fits = size;
+    } catch (const c10::Error&) {
+      // That size does not fit either; the next is half of it.
+    }
+    optimizer_.zero_grad();
+  }
+  throw core::RunError(
+      fmt::format("a batch of {} volumes of {} voxels does not fit in the memory of {}",
+                  volumes.size(0), volumes[0].numel(), device_.str()),
+      fits > 0 ? fmt::format("train.batch_size = {} fits; with train.accumulate = {} it gives the "
+                             "same updates",
+                             fits, (volumes.size(0) + fits - 1) / fits)
+               : fmt::format("not even one volume fits ({}); take a smaller network or device with "
+                             "more memory",
+                             error.what_without_backtrace()));
+}
+
+double TrainingStep::update(double learning_rate, const Moment& moment) {
+  const double norm = gradient_norm(optimizer_.parameters());
+  if (!std::isfinite(norm)) {
+    for (const NamedParameter& parameter : optimizer_.parameters()) {
+      const torch::Tensor& gradient = parameter.value.grad();
+      if (!gradient.defined() || torch::isfinite(gradient).all().item<bool>()) continue;
+      throw core::RunError(
+          fmt::format("training diverged in epoch {}, update {}: the gradient of {} is not finite",
+                      moment.epoch + 1, moment.update + 1, parameter.name),
+          kDivergedHint);
+    }
+  }
+  if (recipe_.train.clip_norm > 0) {
+    clip_gradients(optimizer_.parameters(), norm, recipe_.train.clip_norm);
+  }
+  optimizer_.step(learning_rate);
+  optimizer_.zero_grad();
+  return norm;
+}
+
+void require_finite_weights(const std::vector<NamedParameter>& parameters, std::int64_t epoch) {
+  const torch::NoGradGuard no_grad;
+  for (const NamedParameter& parameter : parameters) {
+    if (torch::isfinite(parameter.value).all().item<bool>()) continue;
+    throw core::RunError(fmt::format("training diverged in epoch {}: the weights {} are not finite",
+                                     epoch, parameter.name),
+                         kDivergedHint);
+  }
+}
+
+}  // namespace epvs::train

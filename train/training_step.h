@@ -1,0 +1,69 @@
+// One step of a training: a batch forward and backward, and the update of the weights.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "models/network.h"
+#include "train/examples.h"
+#include "train/optimizer.h"
+#include "train/options.h"
+
+namespace epvs::train {
+
+/// Adds the gradients of batches and updates the weights. Holds nothing between two updates but
+/// the gradients.
+class TrainingStep {
+ public:
+  /// Where in the training a batch stands: decides its augmentation and its loss.
+  struct Moment {
+    std::uint64_t seed = 1;
+    std::int64_t epoch = 0;   ///< epochs completed
+    std::int64_t update = 0;  ///< updates of this epoch that are done
+    double tukey_scale = 1;
+  };
+  struct Outcome {
+    double loss = 0;             ///< mean over the batch
+    std::vector<double> scores;  ///< one per example
+  };
+
+  /// `network` is on `device`; it and `optimizer` must outlive the step.
+  TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
+               std::array<double, 3> spacing_mm, torch::Device device);
+
+  /// Augments `volumes` (N, 1, Z, Y, X) of `examples`, and adds `weight` times the gradient of
+  /// their loss. Throws core::RunError naming the first score or loss that is not finite, and when
+  /// memory does not suffice: then the hint names a size that fits.
+  Outcome add_batch(const torch::Tensor& volumes, const std::vector<const Example*>& examples,
+                    double weight, const Moment& moment);
+  /// Clips, updates the weights, clears the gradients; returns the norm of the gradient before
+  /// clipping. Throws core::RunError naming the first gradient that is not finite.
+  double update(double learning_rate, const Moment& moment);
+  void clear_gradients() { optimizer_.zero_grad(); }
+
+ private:
+  torch::Tensor augmented(torch::Tensor volumes, const std::vector<const Example*>& examples,
+                          const Moment& moment) const;
+  Outcome forward_backward(const torch::Tensor& volumes,
+                           const std::vector<const Example*>& examples, double weight,
+                           const Moment& moment);
+  [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
+
+  models::Network& network_;
+  Optimizer& optimizer_;
+  const Recipe& recipe_;
+  std::array<double, 3> spacing_mm_;
+  torch::Device device_;
+};
+
+/// Throws core::RunError naming the first of the parameters that is not finite.
+void require_finite_weights(const std::vector<NamedParameter>& parameters, std::int64_t epoch);
+
+/// What to do about values that are not finite: the hint of every such error.
+inline constexpr const char* kDivergedHint =
+    "the last good checkpoint is kept; lower train.learning_rate or set train.clip_norm";
+
+}  // namespace epvs::train

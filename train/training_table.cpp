@@ -1,0 +1,49 @@
+#include "train/training_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/table.h"
+#include "core/text.h"
+
+namespace epvs::train {
+
+void write_training_table(const std::filesystem::path& path, const std::vector<EpochRow>& history) {
+  core::Table table({"epoch", "train_loss", "validation_loss", "validation_mae",
+                     "validation_pearson", "validation_icc2", "validation_score_sd",
+                     "learning_rate", "gradient_norm", "seconds", "is_best"});
+  for (const EpochRow& row : history) {
+    std::vector<std::string> cells = {std::to_string(row.epoch)};
+    for (const double value :
+         {row.train_loss, row.validation_loss, row.validation_mae, row.validation_pearson,
+          row.validation_icc2, row.validation_score_sd, row.learning_rate, row.gradient_norm}) {
+      cells.push_back(core::format_number(value));
+    }
+    cells.push_back(fmt::format("{:.3f}", row.seconds));
+    cells.push_back(row.is_best ? "1" : "0");
+    table.add_row(std::move(cells));
+  }
+  table.write(path);
+}
+
+std::string epoch_line(const std::vector<EpochRow>& history, std::int64_t epochs,
+                       bool has_validation) {
+  const EpochRow& row = history.back();
+  double recent = 0;
+  const std::size_t count = std::min<std::size_t>(5, history.size());
+  for (std::size_t i = history.size() - count; i < history.size(); ++i) {
+    recent += history[i].seconds / static_cast<double>(count);
+  }
+  const double left = recent * static_cast<double>(epochs - row.epoch);
+  std::string validation;
+  if (has_validation) {
+    validation = fmt::format(" | validation loss {:10.4f} r {:6.3f} ICC {:6.3f}",
+                             row.validation_loss, row.validation_pearson, row.validation_icc2);
+  }
+  return fmt::format("epoch {:4d}/{} | train loss {:10.4f}{} | lr {:.3g} | {:7.2f} s | {} left{}",
+                     row.epoch, epochs, row.train_loss, validation, row.learning_rate, row.seconds,
+                     core::format_duration(left), row.is_best ? " | best" : "");
+}
+
+}  // namespace epvs::train
