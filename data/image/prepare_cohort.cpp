@@ -21,6 +21,7 @@
 #include "core/version.h"
 #include "data/image/scan_labels.h"
 #include "data/image/transform_file.h"
+#include "data/image/transform_search.h"
 
 namespace epvs::data {
 
@@ -124,6 +125,7 @@ class Parts {
                          options.cso_slab_mm,         options.ac_mm,        options.float16,
                          options.transforms.string()};
     document["sources"] = shared_.sources();
+    document["transforms"] = transform_hashes(options.transforms, input.key());
     document["scan"] = {input.scan.string(), core::sha256_file(input.scan)};
     if (!options.uses_atlas()) {
       document["labels"] =
@@ -180,6 +182,15 @@ class Parts {
  private:
   const CohortJob& job_;
   const SharedInputs& shared_;
+  /// Of the files that the user brought for this scan: one corrected by hand is read again.
+  static core::Json transform_hashes(const fs::path& folder, const std::string& key) {
+    core::Json hashes = core::Json::array();
+    for (const fs::path& path : transforms_of(folder, key)) {
+      hashes.push_back({path.filename().string(), core::sha256_file(path)});
+    }
+    return hashes;
+  }
+
   fs::path folder_;
   fs::path qc_;
 };

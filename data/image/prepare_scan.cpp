@@ -140,6 +140,9 @@ Picture draw(const Scan& scan, const std::string& key, const std::vector<Prepare
 
 SharedInputs::SharedInputs(const PrepareOptions& options) : options_(options) {
   sources_ = core::Json::object();
+  if (!options.transforms.empty()) {
+    core::require_exists(options.transforms, "the folder of transforms");
+  }
   if (!options.template_scan.empty()) {
     core::require_exists(options.template_scan, "the template");
     template_ = read_scan(options.template_scan).image;

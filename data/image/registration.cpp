@@ -121,7 +121,7 @@ RegistrationResult register_volumes(const Volume<float>& fixed, const Volume<flo
     }
     if (last)
       result.information_before =
-          information_at(level, Eigen::Matrix4d::Identity(), centre, options.bins);
+          agreement_at(level, Eigen::Matrix4d::Identity(), centre, options.bins).information;
     const bool affine = options.motion == Motion::kAffine && (i > 0 || last);
     const auto improve = [&](const Level& at, Motion motion) {
       const Descent run =
@@ -143,21 +143,31 @@ RegistrationResult register_volumes(const Volume<float>& fixed, const Volume<flo
       improve(fresh, Motion::kAffine);
     }
     if (last) {
-      result.information_after = information_at(level, *matrix, centre, options.bins);
+      result.information_after = agreement_at(level, *matrix, centre, options.bins).information;
     }
   }
   result.fixed_to_moving = *matrix;
   return result;
 }
 
-double mutual_information(const Volume<float>& fixed, const Volume<float>& moving,
-                          const Eigen::Matrix4d& fixed_to_moving,
-                          const RegistrationOptions& options) {
+std::vector<Agreement> agreement(const Volume<float>& fixed, const Volume<float>& moving,
+                                 const std::vector<Eigen::Matrix4d>& fixed_to_moving,
+                                 const RegistrationOptions& options) {
   options.validate();
   const std::size_t last = options.level_spacing_mm.size() - 1;
   const Level level = make_level(fixed, moving, options.level_spacing_mm[last],
                                  samples_at(options, last), options.seed + last);
-  return information_at(level, fixed_to_moving, centre_of_view(*level.fixed), options.bins);
+  std::vector<Agreement> all;
+  for (const Eigen::Matrix4d& matrix : fixed_to_moving) {
+    all.push_back(agreement_at(level, matrix, centre_of_view(*level.fixed), options.bins));
+  }
+  return all;
+}
+
+double mutual_information(const Volume<float>& fixed, const Volume<float>& moving,
+                          const Eigen::Matrix4d& fixed_to_moving,
+                          const RegistrationOptions& options) {
+  return agreement(fixed, moving, {fixed_to_moving}, options).front().information;
 }
 
 void limit_registration_threads(int threads) {

@@ -49,9 +49,19 @@ struct RegistrationResult {
 RegistrationResult register_volumes(const Volume<float>& fixed, const Volume<float>& moving,
                                     const RegistrationOptions& options);
 
-/// Mattes mutual information in nats between two scans under a given transform, on the sample
-/// points and the working grid of the finest level: comparable with RegistrationResult of equal
-/// options.
+/// How well two scans fit under a given transform.
+struct Agreement {
+  double information = 0;  ///< Mattes mutual information in nats; 0 where too few points overlap
+  double overlap = 0;      ///< share of the sample points that fall into the moving scan
+};
+
+/// Agreement under each of the transforms, on the sample points and the working grid of the finest
+/// level: comparable with RegistrationResult of equal options.
+std::vector<Agreement> agreement(const Volume<float>& fixed, const Volume<float>& moving,
+                                 const std::vector<Eigen::Matrix4d>& fixed_to_moving,
+                                 const RegistrationOptions& options);
+
+/// The information of one transform, as agreement().
 double mutual_information(const Volume<float>& fixed, const Volume<float>& moving,
                           const Eigen::Matrix4d& fixed_to_moving,
                           const RegistrationOptions& options);

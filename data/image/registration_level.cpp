@@ -167,12 +167,13 @@ double Objective::operator()(const Eigen::VectorXd& x, Eigen::VectorXd& gradient
   return value;
 }
 
-double information_at(const Level& level, const Eigen::Matrix4d& matrix,
-                      const Eigen::Vector3d& centre, int bins) {
+Agreement agreement_at(const Level& level, const Eigen::Matrix4d& matrix,
+                       const Eigen::Vector3d& centre, int bins) {
   Objective objective(level, Motion::kAffine, matrix, centre, bins);
   Eigen::VectorXd gradient = Eigen::VectorXd::Zero(objective.size());
   const double value = objective(Eigen::VectorXd::Zero(objective.size()), gradient);
-  return std::isfinite(value) ? -value : 0.0;
+  if (!std::isfinite(value)) return {};
+  return {-value, objective.overlap()};
 }
 
 }  // namespace epvs::data

@@ -82,8 +82,8 @@ class Objective {
   int evaluations_ = 0;
 };
 
-/// Mutual information in nats under a transform; 0 where too few points overlap.
-double information_at(const Level& level, const Eigen::Matrix4d& matrix,
-                      const Eigen::Vector3d& centre, int bins);
+/// Under a transform; no information where too few points overlap.
+Agreement agreement_at(const Level& level, const Eigen::Matrix4d& matrix,
+                       const Eigen::Vector3d& centre, int bins);
 
 }  // namespace epvs::data

@@ -2,16 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/LU>
+#include <algorithm>
 #include <limits>
 
 #include "core/error.h"
 #include "data/image/registration.h"
-#include "data/image/transform_file.h"
 #include "data/nifti/nifti.h"
 
 namespace epvs::data {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// One estimate of mutual information against another, both from the same points.
+constexpr double kClearlyMore = 1.01;
+
+}  // namespace
 
 std::string transform_file_name(const std::string& key, const std::string& name) {
   return fmt::format("{}_{}_xfm.txt", key, name);
@@ -26,7 +34,7 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
   overlap_ = information_before_;
   if (options.uses_atlas()) {
     affine_ = align(input, scan, *shared.template_scan(), options.affine_registration(),
-                    "from-T2w_to-template_affine", true);
+                    {"T2w", "template", "affine"}, true);
     for (std::size_t i = 0; i < shared.atlases().size(); ++i) {
       maps_.push_back({&shared.atlases()[i], *affine_, options.atlases[i]});
     }
@@ -42,53 +50,84 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
       }
       const Scan t1w = read_scan(input.t1w);
       to_labels = align(input, scan, t1w.image, options.rigid_registration(),
-                        "from-T2w_to-T1w_rigid", true);
+                        {"T2w", "T1w", "rigid"}, true);
     }
     maps_.push_back({&own_.back(), to_labels, path.string()});
   }
   if (rigid) {
     rigid_ = align(input, scan, *shared.template_scan(), options.rigid_registration(),
-                   "from-T2w_to-template_rigid", false);
+                   {"T2w", "template", "rigid"}, false);
   }
 }
 
 Eigen::Matrix4d ScanLabels::align(const ScanInput& input, const Volume<float>& scan,
                                   const Volume<float>& moving, const RegistrationOptions& options,
-                                  const std::string& name, bool carries_labels) {
+                                  const TransformName& name, bool carries_labels) {
   const fs::path& folder = shared_.options().transforms;
-  const fs::path file = folder / transform_file_name(input.key(), name);
-  if (!folder.empty() && fs::exists(file)) {
-    transforms_.push_back({name, read_itk_transform(file)});
-    return transforms_.back().matrix;
-  }
-  if (!folder.empty()) {
-    warnings_.push_back(fmt::format("{} does not exist; registering instead", file.string()));
-  }
   RegistrationResult result;
-  const std::string cache_name = input.key() + " " + name;
   try {
-    const auto known = shared_.recall(cache_name);
-    result = known ? *known : register_volumes(scan, moving, options);
-    shared_.remember(cache_name, result);
+    std::optional<FoundTransform> found;
+    if (!folder.empty()) found = find_transform(folder, input.key(), name);
+    if (found) {
+      result = read_aligned(*found, scan, moving, options);
+    } else {
+      if (!folder.empty()) {
+        warnings_.push_back(
+            fmt::format("{} does not exist; registering instead",
+                        (folder / transform_file_name(input.key(), name.text())).string()));
+      }
+      const std::string cache_name = input.key() + " " + name.text();
+      const auto known = shared_.recall(cache_name);
+      result = known ? *known : register_volumes(scan, moving, options);
+      shared_.remember(cache_name, result);
+      if (result.information_after <= result.information_before) {
+        reasons_.push_back(name.text() + ": registration did not raise the mutual information");
+      }
+    }
   } catch (const core::Error& error) {
-    error.rethrow_in(name);
-  }
-  if (result.information_after <= result.information_before) {
-    reasons_.push_back(name + ": registration did not raise the mutual information");
+    error.rethrow_in(name.text());
   }
   if (result.information_after < kLowInformation) {
     reasons_.push_back(
         fmt::format("{}: mutual information of {:.2f} nats is low: different people, "
                     "or a failed registration",
-                    name, result.information_after));
+                    name.text(), result.information_after));
   }
   if (carries_labels) {
     information_before_ = result.information_before;
     information_after_ = result.information_after;
     overlap_ = result.overlap;
   }
-  transforms_.push_back({name, result.fixed_to_moving});
+  transforms_.push_back({name.text(), result.fixed_to_moving});
   return result.fixed_to_moving;
+}
+
+RegistrationResult ScanLabels::read_aligned(const FoundTransform& found, const Volume<float>& scan,
+                                            const Volume<float>& moving,
+                                            const RegistrationOptions& options) {
+  RegistrationResult result;
+  result.fixed_to_moving = read_found_transform(found, scan.geometry, moving.geometry);
+  const std::vector<Agreement> fits = agreement(
+      scan, moving,
+      {Eigen::Matrix4d::Identity(), result.fixed_to_moving, result.fixed_to_moving.inverse()},
+      options);
+  result.information_before = fits[0].information;
+  result.information_after = fits[1].information;
+  result.overlap = fits[1].overlap;
+  const std::string file = found.path.filename().string();
+  const double after = kClearlyMore * fits[1].information;
+  if (fits[2].information > std::max(after, fits[0].information)) {
+    reasons_.push_back(
+        fmt::format("{}: its inverse fits better (mutual information {:.3f} against {:.3f} nats): "
+                    "does the file go the other way?",
+                    file, fits[2].information, fits[1].information));
+  } else if (fits[0].information > after) {
+    reasons_.push_back(
+        fmt::format("{}: the scans fit better without it (mutual information {:.3f} against {:.3f} "
+                    "nats)",
+                    file, fits[0].information, fits[1].information));
+  }
+  return result;
 }
 
 std::optional<Eigen::Matrix4d> ScanLabels::scan_to_template() const {

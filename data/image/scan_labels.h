@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/image/prepare_scan.h"
+#include "data/image/transform_search.h"
 
 namespace epvs::data {
 
@@ -30,7 +31,7 @@ class ScanLabels {
   std::optional<Eigen::Matrix4d> scan_to_template() const;
   const Eigen::Matrix4d& scan_to_template_rigid() const { return *rigid_; }
 
-  /// Of the registration that carries the labels; NaN without one or when its transform was read.
+  /// Of the transform that carries the labels, found or read; NaN without one.
   double information_before() const { return information_before_; }
   double information_after() const { return information_after_; }
   double overlap() const { return overlap_; }
@@ -38,7 +39,10 @@ class ScanLabels {
  private:
   Eigen::Matrix4d align(const ScanInput& input, const Volume<float>& scan,
                         const Volume<float>& moving, const RegistrationOptions& options,
-                        const std::string& name, bool carries_labels);
+                        const TransformName& name, bool carries_labels);
+  /// A transform of the user, and what speaks against it.
+  RegistrationResult read_aligned(const FoundTransform& found, const Volume<float>& scan,
+                                  const Volume<float>& moving, const RegistrationOptions& options);
 
   const SharedInputs& shared_;
   std::list<Volume<std::int32_t>> own_;

@@ -10,14 +10,12 @@
 #include <itkTransformFileReader.h>
 #include <itkTxtTransformIOFactory.h>
 
-#include <array>
-#include <cmath>
 #include <mutex>
-#include <sstream>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "data/image/transform_foreign.h"
 
 namespace epvs::data {
 
@@ -27,26 +25,6 @@ namespace {
 Eigen::Matrix4d mirrored(const Eigen::Matrix4d& matrix) {
   const Eigen::Vector4d signs(-1, -1, 1, 1);
   return signs.asDiagonal() * matrix * signs.asDiagonal();
-}
-
-void require_invertible(const Eigen::Matrix4d& matrix, const std::filesystem::path& path) {
-  const double determinant = matrix.topLeftCorner<3, 3>().determinant();
-  if (!std::isfinite(determinant) || std::abs(determinant) < 1e-6) {
-    throw core::InputError(fmt::format("{}: the matrix is singular (determinant {})", path.string(),
-                                       core::format_number(determinant)));
-  }
-}
-
-/// Millimetres of FSL: scaled voxels, x mirrored when the affine's determinant is positive.
-Eigen::Matrix4d voxel_to_fsl(const Geometry& geometry) {
-  const Eigen::Vector3d spacing = geometry.spacing_mm();
-  Eigen::Matrix4d matrix = Eigen::Matrix4d::Identity();
-  for (int i = 0; i < 3; ++i) matrix(i, i) = spacing[i];
-  if (geometry.affine.topLeftCorner<3, 3>().determinant() > 0) {
-    matrix(0, 0) = -spacing[0];
-    matrix(0, 3) = spacing[0] * static_cast<double>(geometry.shape[0] - 1);
-  }
-  return matrix;
 }
 
 }  // namespace
@@ -84,8 +62,9 @@ Eigen::Matrix4d read_itk_transform(const std::filesystem::path& path) {
   try {
     reader->Update();
   } catch (const itk::ExceptionObject&) {
-    throw core::InputError(fmt::format("{} is not a transform that ITK can read", path.string()),
-                           "expected ITK text (.txt, .tfm) or ANTs (.mat)");
+    throw core::InputError(
+        fmt::format("{} is not a transform that ITK can read", path.string()),
+        "expected ITK text (.txt, .tfm) or the binary .mat of ANTs; FLIRT's matrices end in .mat");
   }
   Eigen::Matrix4d matrix = Eigen::Matrix4d::Identity();
   if (reader->GetTransformList()->empty()) {
@@ -120,22 +99,6 @@ Eigen::Matrix4d read_itk_transform(const std::filesystem::path& path) {
   }
   require_invertible(matrix, path);
   return mirrored(matrix);
-}
-
-Eigen::Matrix4d read_fsl_transform(const std::filesystem::path& path, const Geometry& fixed,
-                                   const Geometry& moving) {
-  std::istringstream text(core::read_text(path));
-  Eigen::Matrix4d matrix;
-  for (int row = 0; row < 4; ++row) {
-    for (int column = 0; column < 4; ++column) {
-      if (!(text >> matrix(row, column))) {
-        throw core::InputError(fmt::format("{} is not a 4x4 matrix of FLIRT", path.string()));
-      }
-    }
-  }
-  require_invertible(matrix, path);
-  return moving.affine * voxel_to_fsl(moving).inverse() * matrix.inverse() * voxel_to_fsl(fixed) *
-         fixed.affine.inverse();
 }
 
 }  // namespace epvs::data

@@ -1,10 +1,8 @@
-// Transforms in files: written and read as ITK text, also read from other programs.
+// Linear transforms in the files of ITK and ANTs. Those of FSL and FreeSurfer: transform_foreign.h.
 #pragma once
 
 #include <Eigen/Core>
 #include <filesystem>
-
-#include "data/volume/volume.h"
 
 namespace epvs::data {
 
@@ -16,10 +14,5 @@ void write_transform(const std::filesystem::path& path, const Eigen::Matrix4d& f
 /// Reads any linear transform that ITK reads (.txt, .tfm, .mat of ANTs) as a matrix of RAS+ points.
 /// Throws InputError naming the file: missing, not a transform, a deformation, a singular matrix.
 Eigen::Matrix4d read_itk_transform(const std::filesystem::path& path);
-
-/// FSL's FLIRT writes moving -> fixed in scaled voxels ("-in" moving, "-ref" fixed); both
-/// geometries are needed to make world points of it. Returns fixed -> moving in RAS+ mm.
-Eigen::Matrix4d read_fsl_transform(const std::filesystem::path& path, const Geometry& fixed,
-                                   const Geometry& moving);
 
 }  // namespace epvs::data

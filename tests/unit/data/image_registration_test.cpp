@@ -1,14 +1,10 @@
-// Registration against known motions, on heads that are exact functions of space; transforms in
-// files.
+// Registration against known motions, on heads that are exact functions of space.
 #include <Eigen/Geometry>
 #include <Eigen/LU>
 #include <cmath>
-#include <fstream>
 
 #include "core/error.h"
-#include "core/files.h"
 #include "data/image/registration.h"
-#include "data/image/transform_file.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 
@@ -19,7 +15,6 @@ using tests::centred_grid;
 using tests::expect_error;
 using tests::rigid_motion;
 using tests::scan_head;
-using tests::TemporaryFolder;
 
 RegistrationOptions rigid_options() {
   RegistrationOptions options;
@@ -139,67 +134,6 @@ TEST(Registration, SaysWhatIsWrongWithScansAndOptions) {
   options = {};
   options.iterations = 0;
   expect_error<core::UsageError>([&] { options.validate(); }, {"iterations = 0", ">= 1"});
-}
-
-TEST(TransformFile, ComesBackAsItWasWritten) {
-  const TemporaryFolder folder;
-  Eigen::Matrix4d matrix = kMotion;
-  matrix(0, 1) += 0.123456789012345;
-  write_transform(folder / "a_xfm.txt", matrix);
-  EXPECT_LT((read_itk_transform(folder / "a_xfm.txt") - matrix).norm(), 1e-12);
-  // In the file the axes are LPS: the shift to the right (x > 0) is one to -x there.
-  EXPECT_NE(core::read_text(folder / "a_xfm.txt").find("-6 9 5\n"), std::string::npos);
-}
-
-TEST(TransformFile, ReadsACentreOfRotation) {
-  const TemporaryFolder folder;
-  // x' = 2 (x - 10) + 10 + 1 along LPS x: RAS x' = 2 x + 10 - 1.
-  core::write_text(folder / "b.txt",
-                   "#Insight Transform File V1.0\n#Transform 0\n"
-                   "Transform: MatrixOffsetTransformBase_double_3_3\n"
-                   "Parameters: 2 0 0 0 1 0 0 0 1 1 0 0\nFixedParameters: 10 0 0\n");
-  const Eigen::Vector4d image = read_itk_transform(folder / "b.txt") * Eigen::Vector4d(3, 4, 5, 1);
-  EXPECT_NEAR(image[0], 2 * 3 + 10 - 1, 1e-12);
-  EXPECT_NEAR(image[1], 4, 1e-12);
-  EXPECT_NEAR(image[2], 5, 1e-12);
-}
-
-TEST(TransformFile, ReadsFslsScaledVoxels) {
-  const TemporaryFolder folder;
-  // FLIRT's identity means equal scaled voxels: the voxel grids' corners coincide.
-  core::write_text(folder / "identity.mat", "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n");
-  Geometry fixed = centred_grid({10, 12, 14}, {2, 2, 2});
-  Geometry moving = centred_grid({20, 24, 28}, {1, 1, 1});
-  moving.affine.topRightCorner<3, 1>() += Eigen::Vector3d(5, 6, 7);
-  for (const bool radiological : {false, true}) {
-    if (radiological) {  // FLIRT mirrors x where the determinant is positive only
-      fixed.affine(0, 0) = -2;
-      moving.affine(0, 0) = -1;
-    }
-    const Eigen::Matrix4d found = read_fsl_transform(folder / "identity.mat", fixed, moving);
-    const double last_fixed = radiological ? 0 : 9;
-    const double last_moving = radiological ? 0 : 19;
-    const Eigen::Vector3d from = fixed.to_world({last_fixed, 3, 4});
-    const Eigen::Vector3d to = moving.to_world({last_moving, 6, 8});
-    EXPECT_LT(((found * from.homogeneous()).head<3>() - to).norm(), 1e-9);
-  }
-}
-
-TEST(TransformFile, SaysWhatIsWrong) {
-  const TemporaryFolder folder;
-  expect_error<core::InputError>([&] { read_itk_transform(folder / "none.txt"); },
-                                 {"none.txt", "does not exist"});
-  core::write_text(folder / "text.txt", "hello\n");
-  expect_error<core::InputError>([&] { read_itk_transform(folder / "text.txt"); },
-                                 {"text.txt", "not a transform"});
-  core::write_text(folder / "flat.txt",
-                   "#Insight Transform File V1.0\n#Transform 0\n"
-                   "Transform: AffineTransform_double_3_3\n"
-                   "Parameters: 1 0 0 0 1 0 0 0 0 0 0 0\nFixedParameters: 0 0 0\n");
-  expect_error<core::InputError>([&] { read_itk_transform(folder / "flat.txt"); }, {"singular"});
-  core::write_text(folder / "short.mat", "1 0 0\n");
-  expect_error<core::InputError>(
-      [&] { read_fsl_transform(folder / "short.mat", Geometry{}, Geometry{}); }, {"4x4"});
 }
 
 }  // namespace
