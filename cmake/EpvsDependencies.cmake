@@ -36,7 +36,7 @@ if(NOT EPVS_WITH_ITK STREQUAL "OFF")
                ITKCommon ITKTransform ITKTransformFactory ITKIOTransformBase ITKIOTransformInsightLegacy
                ITKIOTransformMatlab ITKMetricsv4 ITKOptimizersv4 ITKRegistrationMethodsv4
                ITKImageGrid ITKImageFunction ITKSmoothing ITKImageIntensity ITKThresholding
-               ITKIOGDCM ITKIOImageBase ITKBiasCorrection ITKDisplacementField ITKSpatialObjects)
+               ITKGDCM ITKIOImageBase ITKBiasCorrection ITKDisplacementField ITKSpatialObjects)
   unset(CMAKE_MESSAGE_LOG_LEVEL)
   set(EPVS_HAS_ITK ${ITK_FOUND})
   if(EPVS_WITH_ITK STREQUAL "ON" AND NOT ITK_FOUND)
@@ -49,6 +49,9 @@ if(EPVS_HAS_ITK)
   target_include_directories(epvs_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
   target_link_directories(epvs_itk INTERFACE ${ITK_LIBRARY_DIRS})
   target_link_libraries(epvs_itk INTERFACE ${ITK_LIBRARIES})
+  add_library(epvs_gdcm INTERFACE)
+  target_include_directories(epvs_gdcm SYSTEM INTERFACE ${ITKGDCM_INCLUDE_DIRS})
+  target_link_libraries(epvs_gdcm INTERFACE ${ITKGDCM_LIBRARIES})
 endif()
 
 set(EPVS_HAS_TORCH OFF)
