@@ -67,4 +67,12 @@ std::optional<fs::path> test_data(const std::string& name) {
   return fs::exists(path) ? std::optional<fs::path>(path) : std::nullopt;
 }
 
+std::optional<std::string> python_with(const std::string& module) {
+  for (const char* python : {"/usr/bin/python3", "python3"}) {
+    const std::string command = std::string(python) + " -c 'import " + module + "' >/dev/null 2>&1";
+    if (std::system(command.c_str()) == 0) return python;
+  }
+  return std::nullopt;
+}
+
 }  // namespace epvs::tests

@@ -45,6 +45,9 @@ std::filesystem::path source_folder();
 /// <EPVS_TEST_DATA>/<name> (default: ../shared/data beside the checkout) or nothing.
 std::optional<std::filesystem::path> test_data(const std::string& name);
 
+/// A Python 3 that can import this module (Debian's own first), or nothing.
+std::optional<std::string> python_with(const std::string& module);
+
 /// Runs `action`, expects an exception of type E whose message (and hint) contains every text.
 template <class E, class Action>
 void expect_error(Action&& action, const std::vector<std::string>& texts) {

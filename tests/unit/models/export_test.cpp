@@ -9,9 +9,10 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "models/onnx_writer.h"
 #include "models/torchscript_writer.h"
-#include "models/weights_metadata.h"
+#include "models/weights.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {
@@ -19,6 +20,9 @@ namespace {
 
 using tests::run_epvs;
 using tests::TemporaryFolder;
+
+constexpr const char* kNetworks[] = {"media2019", "media2019_three_blocks", "cnn4", "cnn4_max",
+                                     "gp_unet",   "gp_unet_plain"};
 
 class Export : public ::testing::TestWithParam<const char*> {
  protected:
@@ -59,29 +63,97 @@ TEST_P(Export, TorchScriptGivesTheScoresOfPyTorch) {
 
 TEST_P(Export, OnnxRuntimeGivesTheScoresOfPyTorch) {
   write_onnx(weights(), folder_ / "n.onnx");
-  const char* modules = std::getenv("EPVS_NODE_MODULES");
-  if (modules == nullptr || std::system("node --version >/dev/null 2>&1") != 0) {
-    GTEST_SKIP() << "npm install onnxruntime-web somewhere and set EPVS_NODE_MODULES to "
-                    "THERE/node_modules/";
+  if (std::system("node --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "node is not installed";
+  const std::filesystem::path modules = tests::source_folder() / "build" / "onnx" / "node_modules";
+  if (!std::filesystem::exists(modules / "onnxruntime-web")) {
+    GTEST_SKIP() << "ONNX Runtime is not in build/onnx: scripts/setup --tests puts it there";
   }
   const WeightsMetadata metadata = read_weights_metadata(weights());
   const auto [z, y, x] = metadata.network.input_zyx;
-  const std::string command =
-      fmt::format("node '{}' '{}' {} {} {} > '{}'", tests::golden("models/run_onnx.mjs").string(),
-                  (folder_ / "n.onnx").string(), z, y, x, (folder_ / "out.json").string());
+  const std::string command = fmt::format(
+      "node '{}' '{}' '{}' {} {} {} > '{}'",
+      (tests::source_folder() / "tests" / "onnx" / "run_onnx.mjs").string(), modules.string(),
+      (folder_ / "n.onnx").string(), z, y, x, (folder_ / "out.json").string());
   ASSERT_EQ(std::system(command.c_str()), 0);
   const core::Json out = core::read_json(folder_ / "out.json");
   for (std::size_t n = 0; n < 2; ++n) {
     const double expected = golden()["scores"][n].get<double>();
     EXPECT_NEAR(out["scores"][n].get<double>(), expected, 1e-5 * (1 + std::abs(expected)));
   }
-  EXPECT_EQ(out.contains("attention_means"), metadata.network.architecture == "gp_unet");
+  ASSERT_EQ(out.contains("attention_means"), metadata.network.architecture == "gp_unet");
+  if (metadata.network.architecture == "gp_unet" && metadata.network.pool == "avg") {
+    const double bias = load_weights(weights()).network->output_bias();
+    for (std::size_t n = 0; n < 2; ++n) {
+      EXPECT_NEAR(metadata.network.pool_scale * out["attention_means"][n].get<double>() + bias,
+                  golden()["scores"][n].get<double>(), 1e-5);
+    }
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, Export,
-                         ::testing::Values("media2019", "media2019_three_blocks", "cnn4",
-                                           "cnn4_max", "gp_unet", "gp_unet_plain"),
+INSTANTIATE_TEST_SUITE_P(Networks, Export, ::testing::ValuesIn(kNetworks),
                          [](const auto& parameter) { return std::string(parameter.param); });
+
+/// The lines that `script` prints for exports of all networks, made by `write`.
+std::vector<std::string> lines_for_all(
+    const std::string& python, const std::filesystem::path& script, const std::string& ending,
+    void (*write)(const std::filesystem::path&, const std::filesystem::path&)) {
+  const TemporaryFolder folder;
+  std::string command = fmt::format("{} '{}'", python, script.string());
+  for (const char* name : kNetworks) {
+    const std::filesystem::path out = folder / (name + ending);
+    write(tests::golden(std::string("models/") + name + ".safetensors"), out);
+    command += fmt::format(" '{}'", out.string());
+  }
+  command += fmt::format(" > '{}'", (folder / "out").string());
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  std::vector<std::string> lines = core::split(core::read_text(folder / "out"), '\n');
+  lines.pop_back();
+  return lines;
+}
+
+TEST(ExportToPython, TheOnnxCheckerAcceptsEveryNetwork) {
+  const auto python = tests::python_with("onnx");
+  if (!python) GTEST_SKIP() << "no Python has onnx (Debian: python3-onnx)";
+  const auto lines = lines_for_all(*python, tests::source_folder() / "tests/onnx/check_onnx.py",
+                                   ".onnx", write_onnx);
+  ASSERT_EQ(lines.size(), std::size(kNetworks));
+  EXPECT_EQ(lines[0], "volume[N,1,36,37,39] -> score[N]");
+  EXPECT_EQ(lines[4], "volume[N,1,9,10,11] -> score[N] attention[N,1,9,10,11]");
+}
+
+TEST(ExportToPython, TheOnnxCheckerRefusesADamagedNetwork) {
+  const auto python = tests::python_with("onnx");
+  if (!python) GTEST_SKIP() << "no Python has onnx (Debian: python3-onnx)";
+  const TemporaryFolder folder;
+  write_onnx(tests::golden("models/gp_unet.safetensors"), folder / "n.onnx");
+  std::string text = core::read_text(folder / "n.onnx");
+  const std::size_t at = text.find("up_conv.weight");
+  ASSERT_NE(at, std::string::npos);
+  text[at] = 'X';
+  core::write_text(folder / "n.onnx", text);
+  EXPECT_NE(std::system(fmt::format("{} '{}' '{}' >/dev/null 2>&1", *python,
+                                    (tests::source_folder() / "tests/onnx/check_onnx.py").string(),
+                                    (folder / "n.onnx").string())
+                            .c_str()),
+            0);
+}
+
+TEST(ExportToPython, PyTorchLoadsTorchScriptAndGivesItsOwnScores) {
+  const auto python = tests::python_with("torch");
+  if (!python) GTEST_SKIP() << "no Python has torch (Debian: python3-torch)";
+  const auto lines =
+      lines_for_all(*python, tests::golden("models/run_torchscript.py"), ".pt", write_torchscript);
+  ASSERT_EQ(lines.size(), std::size(kNetworks));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const core::Json out = core::Json::parse(lines[i]);
+    const std::string name = kNetworks[i];
+    const core::Json golden = core::read_json(tests::golden("models/" + name + ".json"));
+    EXPECT_EQ(out.contains("attention_means"), out["architecture"] == "gp_unet");
+    for (std::size_t n = 0; n < 2; ++n) {
+      EXPECT_NEAR(out["scores"][n].get<double>(), golden["scores"][n].get<double>(), 1e-10) << name;
+    }
+  }
+}
 
 TEST(ExportCommand, WritesBothFormatsAndRefusesOthers) {
   const TemporaryFolder folder;

@@ -1,11 +1,11 @@
 // Runs an exported network in ONNX Runtime on the input of make_network_goldens.py and prints one JSON
 // line: {"scores": [...], "attention_means": [...]}.
-// usage: node run_onnx.mjs MODEL.onnx Z Y X   (onnxruntime-web from npm, found through NODE_PATH)
+// usage: node run_onnx.mjs NODE_MODULES MODEL.onnx Z Y X   (a folder with onnxruntime-web from npm)
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
-const ort = createRequire(process.env.EPVS_NODE_MODULES ?? import.meta.url)('onnxruntime-web');
+const [modules, file, ...sizes] = process.argv.slice(2);
+const ort = createRequire(`${modules}/`)('onnxruntime-web');
 ort.env.wasm.numThreads = 1;
-const [file, ...sizes] = process.argv.slice(2);
 const [z, y, x] = sizes.map(Number);
 const values = new Float32Array(2 * z * y * x);
 for (let i = 0; i < values.length; ++i) values[i] = Math.sin(0.1 * (i + 1)) * Math.cos(0.013 * i);
