@@ -43,10 +43,11 @@ function(epvs_command name)
   install(TARGETS epvs-${name} DESTINATION libexec/epvs)
 endfunction()
 
-# epvs_test(<name> SOURCES ... LINKS ... [LABELS ...] [TIMEOUT s]): one GoogleTest executable, one
-# ctest entry per test case.
+# epvs_test(<name> SOURCES ... LINKS ... [LABELS ...] [SLOW filter] [TIMEOUT s]): one GoogleTest
+# executable, one ctest entry per test case. Tests that match the GoogleTest filter SLOW get the label
+# slow beside LABELS.
 function(epvs_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;SLOW" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} epvs_test_support GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
@@ -54,9 +55,16 @@ function(epvs_test name)
     set(ARG_TIMEOUT 120)
   endif()
   set(properties TIMEOUT ${ARG_TIMEOUT})
+  set(quick "*")
+  if(ARG_SLOW)
+    set(quick "-${ARG_SLOW}")
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+                         TEST_FILTER "${ARG_SLOW}" TEST_LIST ${name}_SLOW_TESTS
+                         PROPERTIES ${properties} LABELS "${ARG_LABELS};slow")
+  endif()
   if(ARG_LABELS)
     list(APPEND properties LABELS "${ARG_LABELS}")
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
-                       PROPERTIES ${properties})
+                       TEST_FILTER "${quick}" PROPERTIES ${properties})
 endfunction()
