@@ -74,6 +74,37 @@ if(EPVS_HAS_TORCH)
   target_compile_options(epvs_torch INTERFACE ${torch_flags})
 endif()
 
+# EPVS_HAS_GLOO, EPVS_HAS_NCCL: training with several processes. LibTorch's headers speak of both only
+# when they are told that the library was built with them, so a small program is built to find out.
+set(EPVS_HAS_GLOO OFF)
+set(EPVS_HAS_NCCL OFF)
+if(EPVS_HAS_TORCH AND NOT EPVS_WITH_C10D STREQUAL "OFF")
+  include(CheckCXXSourceCompiles)
+  include(CMakePushCheckState)
+  cmake_push_check_state(RESET)
+  set(CMAKE_REQUIRED_LIBRARIES ${TORCH_LIBRARIES})
+  set(CMAKE_REQUIRED_INCLUDES ${TORCH_INCLUDE_DIRS})
+  set(CMAKE_REQUIRED_FLAGS "${TORCH_CXX_FLAGS}")
+  set(CMAKE_REQUIRED_DEFINITIONS -DUSE_C10D_GLOO)
+  check_cxx_source_compiles("#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+    int main() { return c10d::ProcessGroupGloo::createDefaultDevice() == nullptr; }"
+                            EPVS_GLOO_LINKS)
+  set(CMAKE_REQUIRED_DEFINITIONS -DUSE_C10D_NCCL)
+  check_cxx_source_compiles("#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+    int main() { return c10d::ProcessGroupNCCL::Options::create() == nullptr; }"
+                            EPVS_NCCL_LINKS)
+  cmake_pop_check_state()
+  if(EPVS_GLOO_LINKS)
+    set(EPVS_HAS_GLOO ON)
+    if(EPVS_NCCL_LINKS)
+      set(EPVS_HAS_NCCL ON)
+    endif()
+  elseif(EPVS_WITH_C10D STREQUAL "ON")
+    message(FATAL_ERROR "EPVS_WITH_C10D=ON, but LibTorch's c10d with Gloo cannot be used: install "
+                        "libtorch-dev and libgloo-dev or configure with -DEPVS_WITH_C10D=OFF")
+  endif()
+endif()
+
 if(EPVS_BUILD_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
@@ -83,6 +114,7 @@ function(epvs_print_summary)
   message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
   message(STATUS "  ITK (data/image, prepare):     ${EPVS_HAS_ITK} ${ITK_VERSION}")
   message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}")
+  message(STATUS "  several processes (c10d): Gloo ${EPVS_HAS_GLOO}, NCCL ${EPVS_HAS_NCCL}")
   message(STATUS "  tests: ${EPVS_BUILD_TESTS}, "
                  "warnings are errors: ${EPVS_WERROR}, sanitizers: ${EPVS_SANITIZE}")
 endfunction()

@@ -20,6 +20,7 @@ struct Log::State {
   bool terminal = ::isatty(STDERR_FILENO) != 0;
   bool bar_shown = false;
   LogLevel threshold;
+  std::string prefix;
 
   void clear_bar() {
     if (bar_shown) std::fputs("\r\033[2K", stderr);
@@ -49,9 +50,15 @@ void Log::add_file(const std::filesystem::path& path) {
   }
 }
 
-void Log::write(LogLevel level, const std::string& line) {
+void Log::set_prefix(const std::string& prefix) {
+  const std::lock_guard lock(state_->mutex);
+  state_->prefix = prefix;
+}
+
+void Log::write(LogLevel level, const std::string& text) {
   if (level < state_->threshold) return;
   const std::lock_guard lock(state_->mutex);
+  const std::string line = state_->prefix + text;
   state_->clear_bar();
   switch (level) {
     case LogLevel::kDebug:

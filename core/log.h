@@ -22,6 +22,8 @@ class Log {
 
   /// Appends to `path` from now on. Throws RunError when it cannot be opened.
   void add_file(const std::filesystem::path& path);
+  /// Stands before every line from now on: "rank 1: ".
+  void set_prefix(const std::string& prefix);
   void write(LogLevel level, const std::string& line);
 
   template <class... Args>

@@ -16,9 +16,11 @@
 #include "core/splits.h"
 #include "core/table.h"
 #include "core/text.h"
+#include "core/version.h"
 #include "models/device.h"
 #include "models/layers.h"
 #include "models/weights_metadata.h"
+#include "train/local_processes.h"
 #include "train/preview.h"
 
 namespace epvs::train {
@@ -60,6 +62,26 @@ void set_up_torch(int threads, bool flush_denormals) {
   at::set_num_threads(threads);
   at::globalContext().setBenchmarkCuDNN(false);
   at::globalContext().setDeterministicCuDNN(true);
+}
+
+/// Without a number each process of a machine takes the GPU of its local rank; a launcher that
+/// shows each process only its own GPU leaves one to take.
+torch::Device choose_device(const std::string& wanted, const Launch& launch, const Team& team) {
+  const torch::Device device = models::resolve_device(wanted);
+  const bool has_number = wanted.find(':') != std::string::npos;
+  if (team.alone() || !device.is_cuda() || has_number || torch::cuda::device_count() == 1) {
+    return device;
+  }
+  return models::resolve_device(
+      fmt::format("cuda:{}", launch.local_rank.value_or(team.local_rank())));
+}
+
+/// What must be equal in all processes: all that decides the result.
+Json comparable(Json identity, const torch::Device& device) {
+  identity.erase("/threads");
+  identity["/device"] = device.is_cuda() ? "cuda" : "cpu";
+  identity["/epvs"] = std::string(core::kVersion) + " " + core::kGitCommit;
+  return identity;
 }
 
 }  // namespace
@@ -151,6 +173,16 @@ void TrainCommand::declare(core::CommandLine& line) {
       .unit("FILE.png");
   line.option("--print-recipe", &print_recipe_,
               "print the resolved recipe (all parameters) and stop; without RECIPE the defaults");
+  line.heading("Several processes");
+  line.option("--processes", &processes_,
+              "start this many on this machine, which share every batch; the recipe means the same "
+              "for any number. Not needed under torchrun, mpirun or srun")
+      .range(1, 1024);
+  line.option("--join-seconds", &join_seconds_,
+              "how long the processes wait for each other at the "
+              "start")
+      .range(1, 86400)
+      .unit("s");
   recipe_.declare(table_);
 }
 
@@ -287,7 +319,8 @@ void TrainCommand::resolve(const data::CohortReader& cohort, const Examples& exa
 }
 
 Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& examples,
-                            std::uint64_t seed, int threads, const torch::Device& device) const {
+                            std::uint64_t seed, int threads, const torch::Device& device,
+                            const Team& team) const {
   Json identity{
       {"recipe", table_.to_json()},
       {"cohort", cohort.fingerprint()},
@@ -301,6 +334,7 @@ Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& ex
       {"threads", threads},
       {"device", device.str()},
       {"libtorch", TORCH_VERSION}};
+  if (!team.alone()) identity["processes"] = team.size();
   return identity.flatten();
 }
 
@@ -310,6 +344,7 @@ void TrainCommand::check_identity(const Json& now, core::Log& log) const {
   const Json before = read_checkpoint_identity(*last);
   std::vector<std::string> changes;
   const auto text = [](const Json& from, const std::string& key) {
+    if (key == "/processes" && !from.contains(key)) return std::string("1");
     return from.contains(key) ? from.at(key).dump() : std::string("absent");
   };
   Json keys = before;
@@ -318,7 +353,7 @@ void TrainCommand::check_identity(const Json& now, core::Log& log) const {
     if (text(before, key) == text(now, key)) continue;
     const std::string change =
         fmt::format("{} was {}, is {}", key.substr(1), text(before, key), text(now, key));
-    if (key == "/threads" || key == "/device" || key == "/libtorch") {
+    if (key == "/threads" || key == "/device" || key == "/libtorch" || key == "/processes") {
       log.warning("{}: the result may differ from an uninterrupted training in its last bits",
                   change);
     } else {
@@ -334,7 +369,7 @@ void TrainCommand::check_identity(const Json& now, core::Log& log) const {
   for (const std::string& change : changes) log.warning("resuming although {}", change);
 }
 
-void TrainCommand::write_scores(Trainer& trainer, const Examples& examples) const {
+void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool is_first) const {
   const std::string scorer = scorer_.empty() ? recipe_.network.architecture : scorer_;
   core::Table table({"participant_id", "session_id", "region", "fold", "repeat", scorer});
   for (const auto* part : {&examples.validation, &examples.test}) {
@@ -346,7 +381,61 @@ void TrainCommand::write_scores(Trainer& trainer, const Examples& examples) cons
                      core::format_number(scores[i])});
     }
   }
-  table.write(out_ / "scores.tsv");
+  if (is_first) table.write(out_ / "scores.tsv");
+}
+
+bool TrainCommand::run_processes(const Launch& launch, core::Log& log) const {
+  if (processes_ == 1 || processes_ == launch.size) return false;
+  if (launch.size > 1) {
+    throw core::UsageError(fmt::format("--processes = {}, but {} started {}", processes_,
+                                       launch.launcher, launch.size),
+                           "leave out --processes where a launcher starts them");
+  }
+  if (connection_backends().empty()) {
+    throw core::UsageError(
+        fmt::format("--processes = {}, but this build of epvs has no c10d", processes_),
+        "take --processes 1, or build epvs with a LibTorch that has Gloo");
+  }
+  run_local_processes(processes_, log);
+  return true;
+}
+
+void TrainCommand::require_trainable(const Examples& examples, const Team& team) const {
+  if (examples.validation.empty() && recipe_.train.patience > 0) {
+    throw core::UsageError(fmt::format("train.patience = {}, but {} has no validation participants",
+                                       recipe_.train.patience, splits_.string()),
+                           "set train.patience = 0, or make splits with a validation part");
+  }
+  if (recipe_.train.batch_size < team.size()) {
+    throw core::UsageError(
+        fmt::format("train.batch_size = {}, but {} processes share each batch",
+                    recipe_.train.batch_size, team.size()),
+        fmt::format("set train.batch_size = {} or more, or take fewer processes", team.size()));
+  }
+}
+
+void TrainCommand::describe_run(core::Context& context, const torch::Device& device, int threads,
+                                bool resumed, const Team& team) const {
+  core::Provenance& provenance = context.provenance;
+  for (const fs::path& input : {recipe_file_, cohort_, scores_, splits_}) {
+    provenance.add_input(input);
+  }
+  if (!init_.empty()) provenance.add_input(models::find_weights(init_));
+  provenance.add("device", device.str());
+  provenance.add("threads", threads);
+  provenance.add("seed", context.seed);
+  provenance.add("libtorch", TORCH_VERSION);
+  provenance.add("resumed", resumed);
+  if (!team.alone()) {
+    Json names = Json::array();
+    for (int rank = 0; rank < team.size(); ++rank) names.push_back(team.name(rank));
+    provenance.add("processes", names);
+  }
+  if (device.is_cuda()) {
+    provenance.add("determinism", "cuDNN is deterministic, the backward of max-pooling is not");
+  }
+  core::write_text(out_ / "recipe.toml", table_.to_recipe());
+  core::write_json(out_ / "provenance.json", provenance.to_json());
 }
 
 void TrainCommand::run(core::Context& context) {
@@ -360,50 +449,58 @@ void TrainCommand::run(core::Context& context) {
     return;
   }
   require_inputs();
-  core::Log& log = context.log;
-  const torch::Device device = models::resolve_device(context.device);
-  const bool resumed = open_run_folder(context);
+  const Launch launch = find_launch(process_environment());
+  if (run_processes(launch, context.log)) return;
+  Team team = Team::join(launch, std::chrono::seconds(join_seconds_));
+  if (!team.is_first()) context.log.set_prefix(team.name(team.rank()) + ": ");
+  try {
+    train(context, launch, team);
+    team.finish();
+  } catch (const core::Interrupted&) {
+    team.finish();
+    throw;
+  } catch (const std::exception& error) {
+    team.fail(error.what());
+    throw;
+  }
+}
+
+void TrainCommand::train(core::Context& context, const Launch& launch, Team& team) {
+  // What all processes would say alike, rank 0 says.
+  core::Log muted(core::LogLevel::kError);
+  core::Log& log = team.is_first() ? context.log : muted;
+  const torch::Device device = choose_device(context.device, launch, team);
+  const int threads = context.line.given("--threads")
+                          ? context.threads
+                          : std::max(1, context.threads / team.local_size());
+  const bool resumed =
+      team.broadcast(team.is_first() && open_run_folder(context) ? "resume" : "") == "resume";
   const data::CohortReader cohort(cohort_);
   const Examples examples = collect_examples(cohort, choose_region(cohort, recipe_.train.region),
                                              core::ScoresTable::read(scores_, {target_}), target_,
                                              core::Splits::read(splits_), repeat_, fold_);
-  if (examples.validation.empty() && recipe_.train.patience > 0) {
-    throw core::UsageError(fmt::format("train.patience = {}, but {} has no validation participants",
-                                       recipe_.train.patience, splits_.string()),
-                           "set train.patience = 0, or make splits with a validation part");
-  }
-  const Json own_identity = identity(cohort, examples, context.seed, context.threads, device);
+  require_trainable(examples, team);
+  const Json own_identity = identity(cohort, examples, context.seed, threads, device, team);
+  team.require_equal(comparable(own_identity, device));
   resolve(cohort, examples, log);
-  if (resumed) check_identity(own_identity, log);
-  if (!context.dry_run) {
+  if (resumed && team.is_first()) check_identity(own_identity, log);
+  if (!context.dry_run && team.is_first()) {
     fs::create_directories(out_);
     log.add_file(out_ / "log.txt");
   }
   log_table(log, table_);
-  log.info("device {}, {} threads, LibTorch {}, seed {}", device.str(), context.threads,
-           TORCH_VERSION, context.seed);
+  log.info("device {}, {} threads, LibTorch {}, seed {}", device.str(), threads, TORCH_VERSION,
+           context.seed);
+  for (int rank = 0; !team.alone() && rank < team.size(); ++rank) log.info("{}", team.name(rank));
   describe_examples(examples, log);
   if (context.dry_run) {
     log.info("--dry-run: nothing was written");
     return;
   }
-  for (const fs::path& input : {recipe_file_, cohort_, scores_, splits_}) {
-    context.provenance.add_input(input);
-  }
-  if (!init_.empty()) context.provenance.add_input(models::find_weights(init_));
-  context.provenance.add("device", device.str());
-  context.provenance.add("threads", context.threads);
-  context.provenance.add("seed", context.seed);
-  context.provenance.add("libtorch", TORCH_VERSION);
-  context.provenance.add("resumed", resumed);
-  if (device.is_cuda()) {
-    context.provenance.add("determinism",
-                           "cuDNN is deterministic, the backward of max-pooling is not");
-  }
-  core::write_text(out_ / "recipe.toml", table_.to_recipe());
-  core::write_json(out_ / "provenance.json", context.provenance.to_json());
+  if (team.is_first()) describe_run(context, device, threads, resumed, team);
 
-  set_up_torch(context.threads, recipe_.train.flush_denormals);
+  set_up_torch(threads, recipe_.train.flush_denormals);
+  team.use_device(device);
   core::StopSignals signals;
   TrainingJob job;
   job.recipe = recipe_;
@@ -425,11 +522,12 @@ void TrainCommand::run(core::Context& context) {
                         {"pool_scale", recipe_.network.pool_scale}};
   const models::CohortSource source(cohort, examples.region,
                                     static_cast<std::size_t>(recipe_.train.cache_gb * 1e9));
-  Trainer trainer(std::move(job), source, log, signals);
+  Trainer trainer(std::move(job), source, log, signals, team);
   if (resumed) trainer.resume();
   const TrainingSummary summary = trainer.run();
   trainer.save_best(out_ / "weights.safetensors");
-  write_scores(trainer, examples);
+  write_scores(trainer, examples, team.is_first());
+  if (!team.is_first()) return;
   context.provenance.write_beside(out_ / "scores.tsv");
   log.info("stopped after {} epochs ({}), {}; best epoch {}", summary.epochs,
            summary.stopped_because, core::format_duration(summary.seconds), summary.best_epoch);

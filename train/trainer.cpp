@@ -23,11 +23,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log& log,
-                 core::StopSignals& signals)
+                 core::StopSignals& signals, Team& team)
     : job_(std::move(job)),
       source_(source),
       log_(log),
       signals_(signals),
+      team_(team),
       epoch_part_start_(Clock::now()),
       last_checkpoint_(Clock::now()) {
   job_.recipe.validate();
@@ -37,7 +38,7 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   network_->train();
   optimizer_ = make_optimizer(job_.recipe.train, trained_parameters(*network_, job_.recipe.train));
   step_ = std::make_unique<TrainingStep>(*network_, *optimizer_, job_.recipe,
-                                         job_.preprocessing.spacing_mm, job_.device);
+                                         job_.preprocessing.spacing_mm, job_.device, team_);
   for (std::size_t i = 0; i < job_.examples.train.size(); ++i) {
     example_by_row_[job_.examples.train[i].row] = i;
   }
@@ -46,6 +47,15 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
 }
 
 void Trainer::resume() {
+  if (team_.is_first()) read_checkpoint();
+  share_state();
+  share_weights();
+  for (const auto& [name, tensor] : optimizer_->state()) team_.broadcast({tensor});
+  log_.info("resuming after {} epochs{}", state_.epoch,
+            state_.batch > 0 ? fmt::format(" and {} batches", state_.batch) : "");
+}
+
+void Trainer::read_checkpoint() {
   const auto last = find_checkpoint(checkpoint_folder("last"));
   if (!last) {
     throw core::UsageError(
@@ -70,15 +80,14 @@ void Trainer::resume() {
     }
   }
   write_training_table(job_.run_folder / "training.tsv", state_.history);
-  log_.info("resuming after {} epochs{}", state_.epoch,
-            state_.batch > 0 ? fmt::format(" and {} batches", state_.batch) : "");
 }
 
 TrainingSummary Trainer::run() {
   const TrainOptions& options = job_.recipe.train;
   epoch_part_start_ = Clock::now();
+  share_weights();
   if (state_.epoch == 0 && state_.batch == 0) checkpoint();
-  if (options.tensorboard) {
+  if (options.tensorboard && team_.is_first()) {
     monitor_ = std::make_unique<Monitor>(job_.run_folder, state_.history);
   }
   TrainingSummary summary;
@@ -129,12 +138,22 @@ void Trainer::train_epoch(core::Progress& progress) {
     }
     return static_cast<double>(scans);
   };
-  models::BatchLoader loader(source_, {batches.begin() + state_.batch, batches.end()});
+  std::vector<std::vector<std::size_t>> own_batches;
+  for (auto rows_of = batches.begin() + state_.batch; rows_of != batches.end(); ++rows_of) {
+    const Team::Share own = team_.share(rows_of->size());
+    if (own.size() == 0) continue;
+    own_batches.emplace_back(rows_of->begin() + static_cast<std::ptrdiff_t>(own.begin),
+                             rows_of->begin() + static_cast<std::ptrdiff_t>(own.end));
+  }
+  models::BatchLoader loader(source_, std::move(own_batches));
   step_->clear_gradients();
   for (std::int64_t batch = state_.batch; batch < total; ++batch) {
-    const auto volumes = loader.next();
-    const auto scans = static_cast<std::int64_t>(volumes->rows.size());
-    const double value = train_batch(*volumes, static_cast<double>(scans) / group_scans(batch));
+    const std::vector<std::size_t>& in_batch = batches[static_cast<std::size_t>(batch)];
+    const auto scans = static_cast<std::int64_t>(in_batch.size());
+    const torch::Tensor volumes =
+        team_.share(in_batch.size()).size() > 0 ? loader.next()->volumes : torch::Tensor();
+    const double value =
+        train_batch(in_batch, volumes, static_cast<double>(scans) / group_scans(batch));
     state_.loss_sum += value * static_cast<double>(scans);
     state_.loss_scans += scans;
     if ((batch + 1) % options.accumulate == 0 || batch + 1 == total) {
@@ -148,12 +167,13 @@ void Trainer::train_epoch(core::Progress& progress) {
   }
 }
 
-double Trainer::train_batch(const models::Batch& batch, double weight) {
+double Trainer::train_batch(const std::vector<std::size_t>& rows, const torch::Tensor& volumes,
+                            double weight) {
   std::vector<const Example*> examples;
-  for (const std::size_t row : batch.rows) {
+  for (const std::size_t row : rows) {
     examples.push_back(&job_.examples.train[example_by_row_.at(row)]);
   }
-  const TrainingStep::Outcome outcome = step_->add_batch(batch.volumes, examples, weight, moment());
+  const TrainingStep::Outcome outcome = step_->add_batch(volumes, examples, weight, moment());
   if (job_.recipe.train.loss.kind == "tukey") {
     for (std::size_t i = 0; i < examples.size(); ++i) {
       const auto label = static_cast<float>(examples[i]->label);  // as the loss sees it
@@ -178,12 +198,15 @@ void Trainer::answer_signals() {
   const double minutes = job_.recipe.train.checkpoint_minutes;
   const bool due = minutes > 0 && seconds_since(last_checkpoint_) > 60 * minutes;
   const bool requested = signals_.take_checkpoint_request();
-  const bool stop = signals_.stop_signal() != 0;
-  if (due || requested || stop) {
+  // What one process wishes, all do.
+  const std::vector<double> wishes =
+      team_.largest({due || requested ? 1.0 : 0.0, static_cast<double>(signals_.stop_signal())});
+  const int stop_signal = static_cast<int>(wishes[1]);
+  if (wishes[0] > 0 || stop_signal != 0) {
     checkpoint();
     log_.info("checkpoint written after {} epochs and {} batches", state_.epoch, state_.batch);
   }
-  if (stop) signals_.throw_if_stopped();
+  if (stop_signal != 0) throw core::Interrupted(stop_signal);
 }
 
 void Trainer::end_epoch() {
@@ -209,16 +232,20 @@ void Trainer::end_epoch() {
   state_.loss_scans = state_.updates = 0;
   state_.finished = state_.epoch >= options.epochs ||
                     (options.patience > 0 && state_.epochs_without_improvement >= options.patience);
+  share_state();
+  row = state_.history.back();
   epoch_part_start_ = Clock::now();
   if (row.is_best || state_.finished || state_.epoch % options.checkpoint_epochs == 0) {
     checkpoint();
   }
-  if (row.is_best) {
+  if (row.is_best && team_.is_first()) {
     // After `last`: when a kill comes between the two, resume() takes the weights from there.
     save_checkpoint(checkpoint_folder("best"), *network_, metadata(), nullptr, state_,
                     job_.identity);
   }
-  write_training_table(job_.run_folder / "training.tsv", state_.history);
+  if (team_.is_first()) {
+    write_training_table(job_.run_folder / "training.tsv", state_.history);
+  }
   log_.info("{}", epoch_line(state_.history, options.epochs, !job_.examples.validation.empty()));
   show_in_tensorboard(row);
 }
@@ -246,25 +273,58 @@ void Trainer::checkpoint() {
   const auto now = Clock::now();
   state_.epoch_seconds += std::chrono::duration<double>(now - epoch_part_start_).count();
   epoch_part_start_ = now;
-  save_checkpoint(checkpoint_folder("last"), *network_, metadata(), optimizer_.get(), state_,
-                  job_.identity);
+  if (team_.is_first()) {
+    save_checkpoint(checkpoint_folder("last"), *network_, metadata(), optimizer_.get(), state_,
+                    job_.identity);
+  }
+  // A launcher may end all processes as soon as one has ended: none goes on before it is written.
+  team_.barrier();
   last_checkpoint_ = Clock::now();
 }
 
+void Trainer::share_weights() {
+  team_.broadcast(network_->parameters());
+}
+
+void Trainer::share_state() {
+  if (team_.alone()) return;
+  state_ = TrainerState::from_json(core::Json::parse(team_.broadcast(state_.to_json().dump())),
+                                   "rank 0");
+}
+
+void Trainer::stop(int signal_number) {
+  if (!state_.finished) checkpoint();
+  throw core::Interrupted(signal_number);
+}
+
 std::vector<double> Trainer::scores_of(const std::vector<Example>& examples) {
-  return score_examples(*network_, source_, examples, job_.recipe.train.batch_size, job_.device,
-                        [this] {
-                          if (signals_.stop_signal() == 0) return;
-                          if (!state_.finished) checkpoint();
-                          signals_.throw_if_stopped();
-                        });
+  const auto size = static_cast<std::size_t>(job_.recipe.train.batch_size);
+  // Whole batches are dealt out, so that each score is computed as one process would.
+  const std::size_t batches = (examples.size() + size - 1) / size;
+  const Team::Share own = team_.share(batches);
+  const auto at = [&](std::size_t batch) {
+    return examples.begin() + static_cast<std::ptrdiff_t>(std::min(batch * size, examples.size()));
+  };
+  const std::vector<double> scores =
+      score_examples(*network_, source_, {at(own.begin), at(own.end)}, job_.recipe.train.batch_size,
+                     job_.device, [this] {
+                       if (team_.alone() && signals_.stop_signal() != 0)
+                         stop(signals_.stop_signal());
+                     });
+  if (team_.alone()) return scores;
+  const auto stop_signal = team_.largest({static_cast<double>(signals_.stop_signal())}).front();
+  if (stop_signal > 0) stop(static_cast<int>(stop_signal));
+  return team_.gather(scores, team_.share(batches, 0).size() * size);
 }
 
 void Trainer::use_best_weights() {
   if (uses_best_weights_) return;
-  const auto best = find_checkpoint(checkpoint_folder("best"));
-  EPVS_ASSERT(best);
-  models::load_weights_into(*best / "weights.safetensors", *network_);
+  if (team_.is_first()) {
+    const auto best = find_checkpoint(checkpoint_folder("best"));
+    EPVS_ASSERT(best);
+    models::load_weights_into(*best / "weights.safetensors", *network_);
+  }
+  share_weights();
   uses_best_weights_ = true;
 }
 
@@ -275,7 +335,7 @@ std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
 
 void Trainer::save_best(const fs::path& path) {
   use_best_weights();
-  models::save_weights(path, *network_, metadata());
+  if (team_.is_first()) models::save_weights(path, *network_, metadata());
 }
 
 models::WeightsMetadata Trainer::metadata() const {

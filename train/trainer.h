@@ -16,6 +16,7 @@
 #include "models/cohort_tensors.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
+#include "train/distributed.h"
 #include "train/examples.h"
 #include "train/monitor.h"
 #include "train/optimizer.h"
@@ -51,11 +52,15 @@ struct TrainingSummary {
 /// Sample order, augmentation and initial weights are functions of (seed, epoch, scan), so that
 /// (weights, optimiser tensors, TrainerState) is the whole state. On the CPU with equal threads a
 /// resumed training is bit-equal to an uninterrupted one, also from a checkpoint within an epoch.
+///
+/// In a team every process has a trainer and calls the same functions. A batch is that of all
+/// processes together; each computes its share of it. Rank 0 alone reads and writes the run folder
+/// and decides when to stop.
 class Trainer {
  public:
-  /// Builds the network and the optimiser. `source` and `log` must outlive the trainer.
+  /// Builds the network and the optimiser. All references must outlive the trainer.
   Trainer(TrainingJob job, const models::VolumeSource& source, core::Log& log,
-          core::StopSignals& signals);
+          core::StopSignals& signals, Team& team);
 
   /// Goes on from the last checkpoint. Throws core::UsageError when there is none.
   void resume();
@@ -75,14 +80,19 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   void train_epoch(core::Progress& progress);
-  double train_batch(const models::Batch& batch, double weight);
+  double train_batch(const std::vector<std::size_t>& rows, const torch::Tensor& volumes,
+                     double weight);
   void update_weights(double progress_in_epochs);
   TrainingStep::Moment moment() const;
   void end_epoch();
   void validate(EpochRow& row);
   void show_in_tensorboard(const EpochRow& row);
+  void read_checkpoint();
   void checkpoint();
+  void share_weights();
+  void share_state();
   void answer_signals();
+  void stop(int signal_number);
   void use_best_weights();
   std::vector<double> scores_of(const std::vector<Example>& examples);
   models::WeightsMetadata metadata() const;
@@ -93,6 +103,7 @@ class Trainer {
   const models::VolumeSource& source_;
   core::Log& log_;
   core::StopSignals& signals_;
+  Team& team_;
   std::shared_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<TrainingStep> step_;

@@ -24,19 +24,24 @@ bool is_memory_error(const c10::Error& error) {
 }  // namespace
 
 TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
-                           std::array<double, 3> spacing_mm, torch::Device device)
+                           std::array<double, 3> spacing_mm, torch::Device device, Team& team)
     : network_(network),
       optimizer_(optimizer),
       recipe_(recipe),
       spacing_mm_(spacing_mm),
-      device_(device) {}
+      device_(device),
+      team_(team) {}
 
 TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
                                               const std::vector<const Example*>& examples,
                                               double weight, const Moment& moment) {
+  const Team::Share own = team_.share(examples.size());
+  if (own.size() == 0) return forward_backward({}, examples, weight, moment);
   const torch::Tensor on_device = volumes.to(device_);
   try {
-    return forward_backward(augmented(on_device, examples, moment), examples, weight, moment);
+    const auto first = examples.begin() + static_cast<std::ptrdiff_t>(own.begin);
+    const auto last = examples.begin() + static_cast<std::ptrdiff_t>(own.end);
+    return forward_backward(augmented(on_device, {first, last}, moment), examples, weight, moment);
   } catch (const c10::Error& error) {
     if (is_memory_error(error)) explain_memory(error, on_device);
     throw;
@@ -64,7 +69,9 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
   std::vector<float> labels;
   for (const Example* example : examples) labels.push_back(static_cast<float>(example->label));
   const torch::Tensor targets = torch::tensor(labels).to(device_);
-  const torch::Tensor scores = network_.forward(volumes);
+  const torch::Tensor own_scores = volumes.defined() ? network_.forward(volumes) : torch::Tensor();
+  const torch::Tensor scores =
+      team_.alone() ? own_scores : of_all_processes(own_scores, examples.size());
   const torch::Tensor batch_loss = loss(recipe_.train.loss, scores, targets, moment.tukey_scale);
   Outcome outcome;
   outcome.loss = batch_loss.item<double>();
@@ -80,7 +87,27 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
         kDivergedHint);
   }
   (batch_loss * weight).backward();
+  if (!team_.alone() && own_scores.defined()) {
+    const Team::Share own = team_.share(examples.size());
+    own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
+                                             static_cast<std::int64_t>(own.size())));
+  }
   return outcome;
+}
+
+/// A leaf: its gradient is what the loss of the whole batch asks of each score.
+torch::Tensor TrainingStep::of_all_processes(const torch::Tensor& own, std::size_t batch_size) {
+  std::vector<double> numbers;
+  if (own.defined()) {
+    const torch::Tensor values = own.detach().to(torch::kCPU, torch::kDouble).contiguous();
+    numbers.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+  }
+  const std::vector<double> all = team_.gather(numbers, team_.share(batch_size, 0).size());
+  EPVS_ASSERT(all.size() == batch_size);
+  const auto type = optimizer_.parameters().front().value.scalar_type();
+  return torch::tensor(all, torch::kDouble)
+      .to(device_, own.defined() ? own.scalar_type() : type)
+      .requires_grad_(true);
 }
 
 void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& volumes) {
@@ -100,13 +127,14 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
                   volumes.size(0), volumes[0].numel(), device_.str()),
       fits > 0 ? fmt::format("train.batch_size = {} fits; with train.accumulate = {} it gives the "
                              "same updates",
-                             fits, (volumes.size(0) + fits - 1) / fits)
+                             fits * team_.size(), (volumes.size(0) + fits - 1) / fits)
                : fmt::format("not even one volume fits ({}); take a smaller network or device with "
                              "more memory",
                              error.what_without_backtrace()));
 }
 
 double TrainingStep::update(double learning_rate, const Moment& moment) {
+  team_.sum_gradients(optimizer_.parameters());
   const double norm = gradient_norm(optimizer_.parameters());
   if (!std::isfinite(norm)) {
     for (const NamedParameter& parameter : optimizer_.parameters()) {

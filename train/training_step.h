@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/network.h"
+#include "train/distributed.h"
 #include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/options.h"
@@ -26,21 +27,24 @@ class TrainingStep {
     double tukey_scale = 1;
   };
   struct Outcome {
-    double loss = 0;             ///< mean over the batch
-    std::vector<double> scores;  ///< one per example
+    double loss = 0;             ///< of the whole batch
+    std::vector<double> scores;  ///< one per example, those of other processes too
   };
 
-  /// `network` is on `device`; it and `optimizer` must outlive the step.
+  /// `network` is on `device`; all references must outlive the step.
   TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
-               std::array<double, 3> spacing_mm, torch::Device device);
+               std::array<double, 3> spacing_mm, torch::Device device, Team& team);
 
-  /// Augments `volumes` (N, 1, Z, Y, X) of `examples`, and adds `weight` times the gradient of
-  /// their loss. Throws core::RunError naming the first score or loss that is not finite, and when
-  /// memory does not suffice: then the hint names a size that fits.
+  /// Augments the volumes (N, 1, Z, Y, X) and adds `weight` times the gradient of the loss of
+  /// `examples`, the whole batch. `volumes` are those of this process's share of them, undefined
+  /// when it has none. The scores of all processes are put together before the loss, so that any
+  /// loss is that of the whole batch. Throws core::RunError naming the first score or loss that is
+  /// not finite, and when memory does not suffice: then the hint names a size that fits.
   Outcome add_batch(const torch::Tensor& volumes, const std::vector<const Example*>& examples,
                     double weight, const Moment& moment);
-  /// Clips, updates the weights, clears the gradients; returns the norm of the gradient before
-  /// clipping. Throws core::RunError naming the first gradient that is not finite.
+  /// Sums the gradients over all processes, clips, updates the weights, clears the gradients;
+  /// returns the norm of the gradient before clipping. Throws core::RunError naming the first
+  /// gradient that is not finite.
   double update(double learning_rate, const Moment& moment);
   void clear_gradients() { optimizer_.zero_grad(); }
 
@@ -50,6 +54,7 @@ class TrainingStep {
   Outcome forward_backward(const torch::Tensor& volumes,
                            const std::vector<const Example*>& examples, double weight,
                            const Moment& moment);
+  torch::Tensor of_all_processes(const torch::Tensor& scores, std::size_t batch_size);
   [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
 
   models::Network& network_;
@@ -57,6 +62,7 @@ class TrainingStep {
   const Recipe& recipe_;
   std::array<double, 3> spacing_mm_;
   torch::Device device_;
+  Team& team_;
 };
 
 /// Throws core::RunError naming the first of the parameters that is not finite.

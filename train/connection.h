@@ -1,0 +1,59 @@
+// What a team needs from whatever connects its processes: a few collective operations on tensors.
+// Every process must call them in the same order. All throw core::RunError naming the process that
+// died or failed, as long as that can be found out.
+#pragma once
+
+#include <torch/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "train/launch.h"
+
+namespace epvs::train {
+
+/// One process of a team.
+struct Member {
+  std::string host;
+  long process = 0;
+  std::string name;    ///< "rank 1 (host a, process 7)"
+  int local_rank = 0;  ///< among those of its host
+  int local_size = 1;  ///< processes of its host
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  virtual const std::vector<Member>& members() const = 0;
+
+  /// Sums over all processes, in place and in an order that depends on the number of processes
+  /// alone, so that all get the same bits. Returns a function that waits for the end. The tensor
+  /// must be contiguous, and on the CPU unless reduces_on() its device.
+  virtual std::function<void()> start_sum(torch::Tensor tensor) = 0;
+  /// True when start_sum() takes tensors of this device (NCCL on CUDA).
+  virtual bool reduces_on(const torch::Device& device) const = 0;
+  /// A CPU tensor of equal shape from every process, by rank.
+  virtual std::vector<torch::Tensor> gather(const torch::Tensor& tensor) = 0;
+  /// Overwrites the CPU tensor by that of rank 0.
+  virtual void broadcast(torch::Tensor& tensor) = 0;
+  /// The device on which gradients are: NCCL needs to know.
+  virtual void use_device(const torch::Device& device) = 0;
+
+  /// The orderly end: all processes have done their work.
+  virtual void finish() = 0;
+  /// Tells the others why this process ends; they end too.
+  virtual void fail(const std::string& message) noexcept = 0;
+};
+
+/// Meets the other processes. Throws core::UsageError when this build has no c10d, when two
+/// processes have one rank or sizes differ, and core::RunError when some have not come in time
+/// (they are named) or the port of rank 0 is taken.
+std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseconds patience);
+
+/// "Gloo", "Gloo, NCCL" or "" when this build can train with one process only.
+std::string connection_backends();
+
+}  // namespace epvs::train

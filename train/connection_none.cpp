@@ -1,0 +1,21 @@
+// Connections of a build whose LibTorch has no c10d with Gloo: there are none.
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "train/connection.h"
+
+namespace epvs::train {
+
+std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseconds) {
+  throw core::UsageError(
+      fmt::format("{} asks for {} processes, but this build of epvs has no c10d", launch.launcher,
+                  launch.size),
+      "train with one process, or build epvs with a LibTorch that has Gloo and with Gloo's headers "
+      "(Debian: libtorch-dev, libgloo-dev)");
+}
+
+std::string connection_backends() {
+  return {};
+}
+
+}  // namespace epvs::train
