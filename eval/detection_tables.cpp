@@ -178,8 +178,21 @@ std::vector<DetectionRegion> detection_regions_of_scans(const core::Table& detec
   return collector.take();
 }
 
-std::vector<MetricRow> detection_rows(const std::string& region, const std::string& scorer,
-                                      const DetectionSummary& summary,
+std::vector<DetectionScan> scans_of_group(const DetectionRegion& region, const Dataset& data,
+                                          const std::vector<std::size_t>& units) {
+  std::set<std::pair<std::string, std::string>> wanted;
+  for (const std::size_t unit : units) {
+    wanted.emplace(data.units[unit].participant_id, data.units[unit].session_id);
+  }
+  std::vector<DetectionScan> scans;
+  for (const DetectionScan& scan : region.scans) {
+    if (wanted.contains({scan.participant_id, scan.session_id})) scans.push_back(scan);
+  }
+  return scans;
+}
+
+std::vector<MetricRow> detection_rows(const std::string& region, const std::string& group,
+                                      const std::string& scorer, const DetectionSummary& summary,
                                       const DetectionOptions& options) {
   std::vector<MetricRow> rows;
   const std::string radius = "radius_mm=" + format_number(options.radius_mm);
@@ -189,7 +202,7 @@ std::vector<MetricRow> detection_rows(const std::string& region, const std::stri
   const auto add = [&](const std::string& metric, const std::string& parameter,
                        const Estimate& value) {
     rows.push_back(
-        {region, "all", summary.participants, "truth", scorer, metric, parameter, value});
+        {region, group, summary.participants, "truth", scorer, metric, parameter, value});
   };
   add("detection_sensitivity", point, summary.sensitivity);
   add("detection_precision", point, summary.precision);
@@ -204,14 +217,14 @@ std::vector<MetricRow> detection_rows(const std::string& region, const std::stri
 }
 
 core::Table froc_table() {
-  return core::Table({"region", "scorer", "threshold", "hits", "false_positives", "truths", "scans",
-                      "sensitivity", "precision", "fps_per_scan"});
+  return core::Table({"region", "group", "scorer", "threshold", "hits", "false_positives", "truths",
+                      "scans", "sensitivity", "precision", "fps_per_scan"});
 }
 
-void add_froc(core::Table& table, const std::string& region, const std::string& scorer,
-              const DetectionSummary& summary) {
+void add_froc(core::Table& table, const std::string& region, const std::string& group,
+              const std::string& scorer, const DetectionSummary& summary) {
   for (const FrocPoint& point : summary.curve) {
-    table.add_row({or_missing(region), scorer, format_number(point.threshold),
+    table.add_row({or_missing(region), group, scorer, format_number(point.threshold),
                    std::to_string(point.hits), std::to_string(point.false_positives),
                    std::to_string(summary.truths), std::to_string(summary.scans),
                    format_number(point.sensitivity), format_number(point.precision),

@@ -9,6 +9,7 @@
 #include "core/table.h"
 #include "eval/detection.h"
 #include "eval/evaluation.h"
+#include "eval/join.h"
 
 namespace epvs::eval {
 
@@ -38,17 +39,22 @@ std::vector<DetectionRegion> detection_regions_of_scans(const core::Table& detec
                                                         const core::Table& truth,
                                                         const std::vector<core::ScoreKey>& scans);
 
+/// The scans of `region` whose participant and session stand among `units` of `data`.
+std::vector<DetectionScan> scans_of_group(const DetectionRegion& region, const Dataset& data,
+                                          const std::vector<std::size_t>& units);
+
 /// detection_sensitivity, detection_precision, detection_f1, fps_per_scan, froc_sensitivity (one
-/// per rate) and froc_mean with reference "truth", group "all", n = participants; `parameter` holds
-/// radius, threshold and rate, as "radius_mm=3;weight>=0.5".
-std::vector<MetricRow> detection_rows(const std::string& region, const std::string& scorer,
-                                      const DetectionSummary& summary,
+/// per rate) and froc_mean with reference "truth", n = participants; `parameter` holds radius,
+/// threshold and rate, as "radius_mm=3;weight>=0.5".
+std::vector<MetricRow> detection_rows(const std::string& region, const std::string& group,
+                                      const std::string& scorer, const DetectionSummary& summary,
                                       const DetectionOptions& options);
 
-/// region scorer threshold hits false_positives truths scans sensitivity precision fps_per_scan
+/// region group scorer threshold hits false_positives truths scans sensitivity precision
+/// fps_per_scan
 core::Table froc_table();
-void add_froc(core::Table& table, const std::string& region, const std::string& scorer,
-              const DetectionSummary& summary);
+void add_froc(core::Table& table, const std::string& region, const std::string& group,
+              const std::string& scorer, const DetectionSummary& summary);
 
 /// participant_id session_id region kind x y z weight distance_mm: every point as hit (a detection
 /// with a truth point in reach), unmatched (a detection without) or missed (a truth point that no

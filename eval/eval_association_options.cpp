@@ -1,5 +1,6 @@
 #include "eval/eval_association_options.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "core/error.h"
@@ -30,6 +31,18 @@ CountRounding rounding_from(const std::string& name) {
 
 void append(std::vector<MetricRow>& to, std::vector<MetricRow> rows) {
   to.insert(to.end(), std::make_move_iterator(rows.begin()), std::make_move_iterator(rows.end()));
+}
+
+/// Throws for groups by a key that `option` cannot divide by.
+void refuse_groups(const GroupOptions& groups, const std::vector<std::string>& keys,
+                   const std::string& option, const std::string& why) {
+  for (const std::string& entry : groups.group_by) {
+    for (const std::string& column : core::split(entry, ':')) {
+      if (std::find(keys.begin(), keys.end(), column) == keys.end()) continue;
+      throw UsageError(fmt::format("{} cannot be grouped by {}: {}", option, column, why),
+                       fmt::format("group by {} in a run without {}", column, option));
+    }
+  }
 }
 
 }  // namespace
@@ -114,7 +127,13 @@ void EvalAssociationOptions::declare_detections(core::CommandLine& line) {
       .unit("NAME");
 }
 
-void EvalAssociationOptions::read(const core::CommandLine& line) {
+void EvalAssociationOptions::read(const core::CommandLine& line, const GroupOptions& groups) {
+  if (rescan_) {
+    refuse_groups(groups, {"session_id", "fold", "repeat"}, "--rescan", "a pair of scans has two");
+  }
+  if (line.given("--detections")) {
+    refuse_groups(groups, {"fold", "repeat"}, "--detections", "tables of points name none");
+  }
   require_with(line, {"--model", "--zero-part", "--per", "--rounding", "--negative"},
                "--associate");
   require_with(line, {"--bin-width"}, "--means-by");
@@ -186,7 +205,7 @@ void EvalAssociationOptions::evaluate(core::Context& context, const Dataset& dat
       sessions.first_session = rescan_sessions_[0];
       sessions.second_session = rescan_sessions_[1];
     }
-    append(rows_, rescan_rows(data, sessions, options.confidence));
+    append(rows_, rescan_rows(data, sessions, options.confidence, participants, groups.group_by));
   }
   if (!heterogeneity_.empty()) {
     append(rows_, heterogeneity_rows(data, participants, heterogeneity_, options.confidence));
@@ -203,10 +222,12 @@ void EvalAssociationOptions::evaluate(core::Context& context, const Dataset& dat
     bins.confidence = options.confidence;
     bins_table_ = age_bin_table(data, *participants, means_by_, groups, bins);
   }
-  if (!detections_.empty()) evaluate_detections_of(context, data, options);
+  if (!detections_.empty()) evaluate_detections_of(context, data, participants, groups, options);
 }
 
 void EvalAssociationOptions::evaluate_detections_of(core::Context& context, const Dataset& data,
+                                                    const core::Table* participants,
+                                                    const GroupOptions& groups,
                                                     const EvaluationOptions& options) {
   const core::Table found = read_detections(detections_);
   const core::Table marked = core::Table::read(truth_);
@@ -221,9 +242,13 @@ void EvalAssociationOptions::evaluate_detections_of(core::Context& context, cons
   const auto regions = detection_regions_of_scans(found, marked, data.units);
   froc_table_ = froc_table();
   for (const DetectionRegion& region : regions) {
-    const DetectionSummary summary = evaluate_detections(region.scans, detection);
-    append(rows_, detection_rows(region.region, detection_scorer_, summary, detection));
-    add_froc(*froc_table_, region.region, detection_scorer_, summary);
+    for (const Group& group : make_groups(data, region.region, participants, groups)) {
+      const DetectionSummary summary =
+          evaluate_detections(scans_of_group(region, data, group.units), detection);
+      append(rows_,
+             detection_rows(region.region, group.name, detection_scorer_, summary, detection));
+      add_froc(*froc_table_, region.region, group.name, detection_scorer_, summary);
+    }
   }
   points_table_ = matched_points_table(regions, detection.radius_mm);
 }

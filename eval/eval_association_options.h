@@ -22,7 +22,7 @@ class EvalAssociationOptions {
   /// Declares the options under three headings.
   void declare(core::CommandLine& line);
   /// Checks what was given and what depends on what. Throws UsageError naming both options.
-  void read(const core::CommandLine& line);
+  void read(const core::CommandLine& line, const GroupOptions& groups);
 
   bool uses_participants() const;
   /// Names of the files that write() will write.
@@ -48,6 +48,7 @@ class EvalAssociationOptions {
   void declare_reliability(core::CommandLine& line);
   void declare_detections(core::CommandLine& line);
   void evaluate_detections_of(core::Context& context, const Dataset& data,
+                              const core::Table* participants, const GroupOptions& groups,
                               const EvaluationOptions& options);
 
   AssociationOptions association_;

@@ -199,7 +199,7 @@ void EvalCommand::read_options(const core::CommandLine& line) {
   if (line.given("--split") && !line.given("--splits")) {
     throw UsageError("--split is given without --splits", "give the splits table by --splits");
   }
-  associations_.read(line);
+  associations_.read(line, groups_);
   if (line.given("--participants") && groups_.group_by.empty() && strata_.empty() &&
       !associations_.uses_participants()) {
     throw UsageError("--participants is given, but nothing uses it",

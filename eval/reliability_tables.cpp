@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "core/error.h"
@@ -155,6 +156,51 @@ class HeterogeneityWriter {
   std::vector<MetricRow>& rows_;
 };
 
+/// Participants with equal values of columns that belong to participants.
+struct ParticipantGroup {
+  std::string name;
+  std::optional<std::set<std::string>> members;  ///< nothing: everyone
+
+  RescanPairs pick(const RescanPairs& from) const {
+    if (!members) return from;
+    RescanPairs part{from.scorer, from.region, {}, {}};
+    for (const RescanPair& pair : from.pairs) {
+      if (members->contains(pair.participant_id)) part.pairs.push_back(pair);
+    }
+    for (const std::string& participant : from.left_out) {
+      if (members->contains(participant)) part.left_out.push_back(participant);
+    }
+    return part;
+  }
+};
+
+/// Everyone, then the groups in order of column and value.
+std::vector<ParticipantGroup> participant_groups(const Dataset& data,
+                                                 const core::Table* participants,
+                                                 const std::vector<std::string>& group_by) {
+  std::vector<ParticipantGroup> groups = {{"all", std::nullopt}};
+  for (const std::string& entry : group_by) {
+    std::vector<std::string> names(data.units.size());
+    for (const std::string& column : core::split(entry, ':')) {
+      if (column == "session_id" || column == "fold" || column == "repeat") {
+        throw core::UsageError(
+            fmt::format("repeat scans cannot be grouped by {}: a pair of scans has two", column),
+            "group them by columns of participants.tsv");
+      }
+      const std::vector<std::string> values = unit_column(data, participants, column);
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        names[i] += (names[i].empty() ? "" : ";") + column + "=" + values[i];
+      }
+    }
+    std::map<std::string, std::set<std::string>> members;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      members[names[i]].insert(data.units[i].participant_id);
+    }
+    for (auto& [name, people] : members) groups.push_back({name, std::move(people)});
+  }
+  return groups;
+}
+
 void require_disjoint(const Dataset& validation, const Dataset& test) {
   std::set<std::string> people;
   for (const core::ScoreKey& key : validation.units) people.insert(key.participant_id);
@@ -169,37 +215,42 @@ void require_disjoint(const Dataset& validation, const Dataset& test) {
 }  // namespace
 
 std::vector<MetricRow> rescan_rows(const Dataset& data, const RescanOptions& options,
-                                   double confidence) {
+                                   double confidence, const core::Table* participants,
+                                   const std::vector<std::string>& group_by) {
   const core::ScoresTable table = as_scores(data);
   const std::string parameter =
       "sessions=" + (options.first_session.empty()
                          ? std::string("both")
                          : options.first_session + "," + options.second_session);
+  const std::vector<ParticipantGroup> groups = participant_groups(data, participants, group_by);
   std::vector<MetricRow> rows;
   for (const std::string& region : data.regions()) {
-    for (const std::string& scorer : data.scorers) {
-      const RescanPairs pairs = pair_sessions(table, scorer, region, options);
-      std::vector<double> first;
-      std::vector<double> second;
-      for (const RescanPair& pair : pairs.pairs) {
-        first.push_back(pair.first);
-        second.push_back(pair.second);
-      }
-      const RescanAgreement result = rescan_agreement(first, second, confidence);
-      const auto add = [&](const std::string& metric, Estimate value) {
-        if (!pairs.left_out.empty()) {
-          value.note += fmt::format("{}{} participants without a pair",
-                                    value.note.empty() ? "" : "; ", pairs.left_out.size());
+    for (const ParticipantGroup& group : groups) {
+      for (const std::string& scorer : data.scorers) {
+        const RescanPairs pairs = group.pick(pair_sessions(table, scorer, region, options));
+        if (pairs.pairs.empty() && pairs.left_out.empty()) continue;  // not in this region
+        std::vector<double> first;
+        std::vector<double> second;
+        for (const RescanPair& pair : pairs.pairs) {
+          first.push_back(pair.first);
+          second.push_back(pair.second);
         }
-        rows.push_back(
-            {region, "all", result.n, scorer, scorer, metric, parameter, std::move(value)});
-      };
-      for (std::size_t i = 0; i < result.icc.size(); ++i) {
-        add(std::string("rescan_") + kIccNames[i], result.icc[i]);
+        const RescanAgreement result = rescan_agreement(first, second, confidence);
+        const auto add = [&](const std::string& metric, Estimate value) {
+          if (!pairs.left_out.empty()) {
+            value.note += fmt::format("{}{} participants without a pair",
+                                      value.note.empty() ? "" : "; ", pairs.left_out.size());
+          }
+          rows.push_back(
+              {region, group.name, result.n, scorer, scorer, metric, parameter, std::move(value)});
+        };
+        for (std::size_t i = 0; i < result.icc.size(); ++i) {
+          add(std::string("rescan_") + kIccNames[i], result.icc[i]);
+        }
+        add("within_subject_sd", result.within_subject_sd);
+        add("repeatability_coefficient", result.repeatability_coefficient);
+        add("rescan_bias", result.bias);
       }
-      add("within_subject_sd", result.within_subject_sd);
-      add("repeatability_coefficient", result.repeatability_coefficient);
-      add("rescan_bias", result.bias);
     }
   }
   return rows;

@@ -18,9 +18,14 @@ namespace epvs::eval {
 /// Rows of metrics.tsv for every region and scorer of a dataset with sessions: the six ICC forms as
 /// rescan_icc1 ..., within_subject_sd, repeatability_coefficient, rescan_bias. reference = scorer =
 /// the scorer against itself; `parameter` names the sessions ("sessions=1,2" or "sessions=both");
-/// the note says how many participants had no pair. Throws as pair_sessions.
+/// the note says how many participants had no pair. Once for all participants, then for each value
+/// of the columns of `group_by` ("scanner", "scanner:sex"), which are columns of `participants`: a
+/// pair belongs to its participant's group. Throws as pair_sessions and unit_column; UsageError for
+/// session_id, fold and repeat, which do not belong to a participant.
 std::vector<MetricRow> rescan_rows(const Dataset& data, const RescanOptions& options,
-                                   double confidence = 0.95);
+                                   double confidence = 0.95,
+                                   const core::Table* participants = nullptr,
+                                   const std::vector<std::string>& group_by = {});
 
 /// For each scorer against the reference in every region, by the values of one column (scanner):
 ///   heterogeneity_q (chi-squared with p), heterogeneity_i2, heterogeneity_tau2, pearson_fixed,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 
 #include "core/files.h"
 #include "core/json.h"
@@ -156,6 +157,33 @@ TEST_F(EvalAssociations, ComparesDetectionsWithTruth) {
   EXPECT_EQ(out("froc").rows(), 2u);
   EXPECT_NEAR(out("froc").number(1, "fps_per_scan"), 0.5, 1e-12);
   EXPECT_GT(out("matched_points").rows(), 60u);
+}
+
+TEST_F(EvalAssociations, DetectionsAreDividedIntoGroups) {
+  const std::vector<std::string> detections = {"--detections", "found.tsv",   "--truth",
+                                               "truth.tsv",    "--radius-mm", "2"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), detections.begin(), detections.end());
+    return more;
+  };
+  ASSERT_EQ(eval(with({"--participants", "participants.tsv", "--group-by", "scanner"})).exit_code,
+            0);
+  // The points of the scans of two groups are those of all scans.
+  const core::Table froc = out("froc");
+  std::map<std::string, std::vector<long long>> last;
+  for (std::size_t row = 0; row < froc.rows(); ++row) {
+    last[froc.cell(row, "group")] = {froc.integer(row, "hits"), froc.integer(row, "truths"),
+                                     froc.integer(row, "scans")};
+  }
+  ASSERT_EQ(last.size(), 3u);
+  std::vector<long long> sum(3, 0);
+  for (const auto& [group, numbers] : last) {
+    for (std::size_t i = 0; group != "all" && i < 3; ++i) sum[i] += numbers[i];
+  }
+  EXPECT_EQ(sum, last["all"]);
+  refused(with({"--group-by", "fold", "--force"}), {"--detections cannot be grouped by fold"});
+  refused({"--rescan", "--group-by", "session_id", "--force"},
+          {"--rescan cannot be grouped by session_id"});
 }
 
 TEST_F(EvalAssociations, MeasuresRepeatability) {

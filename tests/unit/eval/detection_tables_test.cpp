@@ -40,19 +40,21 @@ TEST(DetectionTables, ScansOfTheScoresTableCount) {
   options.radius_mm = 2;
   options.threshold = 0.5;
   const DetectionSummary summary = evaluate_detections(regions[0].scans, options);
-  const auto rows = detection_rows("bg", "net", summary, options);
+  const auto rows = detection_rows("bg", "sex=f", "net", summary, options);
   ASSERT_EQ(rows.size(), 12u);
   EXPECT_EQ(rows[0].metric, "detection_sensitivity");
   EXPECT_EQ(rows[0].parameter, "radius_mm=2;weight>=0.5");
   EXPECT_EQ(rows[0].value.estimate, 0.5);
   EXPECT_EQ(rows[0].reference, "truth");
+  EXPECT_EQ(rows[0].group, "sex=f");
   EXPECT_EQ(rows[0].n, 3u);
   EXPECT_NEAR(rows[3].value.estimate, 1.0 / 3.0, 1e-15);
   EXPECT_EQ(rows[4].parameter, "radius_mm=2;fps_per_scan<=0.125");
   EXPECT_EQ(rows[11].metric, "froc_mean");
   core::Table froc = froc_table();
-  add_froc(froc, "bg", "net", summary);
+  add_froc(froc, "bg", "sex=f", "net", summary);
   ASSERT_EQ(froc.rows(), 3u);
+  EXPECT_EQ(froc.cell(0, "group"), "sex=f");
   EXPECT_EQ(froc.cell(0, "threshold"), "0.9");
   EXPECT_EQ(froc.integer(2, "false_positives"), 2);
   EXPECT_EQ(froc.integer(2, "scans"), 3);
@@ -109,6 +111,22 @@ TEST(DetectionTables, OnlyTheScansOfAnEvaluationCount) {
         detection_regions_of_scans(detections, truth, {{"b", "1", "bg", "", ""}});
       },
       {"t.tsv has no column session_id, the scores have one"});
+}
+
+TEST(DetectionTables, AGroupHoldsTheScansOfItsUnits) {
+  DetectionRegion region{"bg", {}};
+  Dataset data;
+  for (const char* participant : {"a", "b", "c"}) {
+    for (const char* session : {"1", "2"}) {
+      region.scans.push_back({participant, session, {}, {}, {}});
+      data.units.push_back({participant, session, "bg", "", ""});
+    }
+  }
+  const auto scans = scans_of_group(region, data, {5, 2});
+  ASSERT_EQ(scans.size(), 2u);
+  EXPECT_EQ(scans[0].participant_id + scans[0].session_id, "b1");
+  EXPECT_EQ(scans[1].participant_id + scans[1].session_id, "c2");
+  EXPECT_TRUE(scans_of_group(region, data, {}).empty());
 }
 
 TEST(DetectionTables, RefusesTablesThatDoNotFit) {

@@ -74,6 +74,36 @@ TEST(RescanRows, CompareAScorerWithItself) {
                                  {"the joined scores has no session_id column"});
 }
 
+TEST(RescanRows, AGroupGivesTheNumbersOfItsParticipantsAlone) {
+  Dataset data = dataset("p", 20, 2, 4);
+  core::Table participants({"participant_id", "scanner"});
+  Dataset only_b;
+  only_b.scorers = data.scorers;
+  only_b.values.resize(2);
+  for (std::size_t i = 0; i < 20; ++i) {
+    participants.add_row({"p" + std::to_string(i), i % 3 == 0 ? "b" : "a"});
+    for (std::size_t unit = 2 * i; i % 3 == 0 && unit < 2 * i + 2; ++unit) {
+      only_b.units.push_back(data.units[unit]);
+      for (std::size_t s = 0; s < 2; ++s) only_b.values[s].push_back(data.values[s][unit]);
+    }
+  }
+  const auto rows = rescan_rows(data, {}, 0.95, &participants, {"scanner"});
+  ASSERT_EQ(rows.size(), 3 * 18u);
+  const auto alone = rescan_rows(only_b, {});
+  for (const MetricRow& row : alone) {
+    const MetricRow& grouped = find(rows, row.scorer, "scanner=b", row.metric);
+    EXPECT_EQ(grouped.value.estimate, row.value.estimate) << row.metric;
+    EXPECT_EQ(grouped.n, 7u);
+  }
+  EXPECT_EQ(find(rows, "raw", "all", "rescan_icc1").value.estimate,
+            find(rescan_rows(data, {}), "raw", "all", "rescan_icc1").value.estimate);
+  expect_error<core::UsageError>(
+      [&] { rescan_rows(data, {}, 0.95, &participants, {"scanner:session_id"}); },
+      {"cannot be grouped by session_id"});
+  expect_error<core::UsageError>([&] { rescan_rows(data, {}, 0.95, &participants, {"scaner"}); },
+                                 {"'scaner'", "did you mean 'scanner'"});
+}
+
 TEST(HeterogeneityRows, PoolGroupsAndLeaveEachOut) {
   const Dataset data = dataset("p", 60, 1, 2);
   core::Table participants({"participant_id", "scanner", "name"});
