@@ -80,11 +80,6 @@ void stack(DicomSeries& series) {
   }
 }
 
-std::string matrix_of(const DicomSeries& series) {
-  const Shape& shape = series.geometry.shape;
-  return fmt::format("{}x{}x{}", shape[0], shape[1], shape[2]);
-}
-
 std::string list_of(const std::vector<const DicomSeries*>& series) {
   std::vector<std::string> lines;
   for (const DicomSeries* one : series) lines.push_back(one->summary());
@@ -126,19 +121,33 @@ std::vector<const DicomSeries*> matching(const DicomFolder& folder, const std::s
 
 }  // namespace
 
+std::string DicomSeries::matrix() const {
+  const Shape& shape = geometry.shape;
+  return fmt::format("{}x{}x{}", shape[0], shape[1], shape[2]);
+}
+
+std::string DicomSeries::spacing() const {
+  if (!problem.empty()) return {};
+  const Eigen::Vector3d lengths = geometry.spacing_mm();
+  return fmt::format("{:.3f}x{:.3f}x{:.3f}", lengths[0], lengths[1], lengths[2]);
+}
+
 std::string DicomSeries::summary() const {
   std::string text = fmt::format("{} '{}'", id, description);
   if (!part.empty()) text += " " + part;
-  text += fmt::format(" {} {}", modality, matrix_of(*this));
+  text += fmt::format(" {} {}", modality, matrix());
   if (!problem.empty()) return text + ", no volume";
-  const Eigen::Vector3d spacing = geometry.spacing_mm();
-  return text + fmt::format(", {:.2f}x{:.2f}x{:.2f} mm", spacing[0], spacing[1], spacing[2]);
+  return text + ", " + spacing() + " mm";
 }
 
 bool holds_dicom(const fs::path& folder) {
   if (!fs::is_directory(folder)) return false;
-  const std::vector<fs::path> files = files_in(folder);
-  return std::any_of(files.begin(), files.end(), looks_like_dicom);
+  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::end(entry); ++entry) {
+    const bool hidden = entry->path().filename().string().starts_with('.');
+    if (hidden) entry.disable_recursion_pending();
+    if (!hidden && entry->is_regular_file() && looks_like_dicom(entry->path())) return true;
+  }
+  return false;
 }
 
 DicomFolder list_dicom(const fs::path& path) {
@@ -187,22 +196,13 @@ DicomFolder list_dicom(const fs::path& path) {
   return folder;
 }
 
-core::Table dicom_table(const std::vector<DicomFolder>& folders) {
-  core::Table table({"folder", "series", "echo_time_ms", "part", "modality", "description",
-                     "matrix", "spacing_mm", "images", "problem", "uid"});
-  for (const DicomFolder& folder : folders) {
-    for (const DicomSeries& series : folder.series) {
-      const Eigen::Vector3d spacing = series.geometry.spacing_mm();
-      table.add_row({folder.path.string(), series.id, core::format_number(series.echo_time_ms),
-                     series.part.empty() ? "magnitude" : series.part, series.modality,
-                     series.description, matrix_of(series),
-                     series.problem.empty()
-                         ? fmt::format("{:.3f}x{:.3f}x{:.3f}", spacing[0], spacing[1], spacing[2])
-                         : "",
-                     std::to_string(series.slices.size()), series.problem, series.uid});
-    }
+std::set<std::string> dicom_studies(const fs::path& folder) {
+  std::set<std::string> studies;
+  for (const fs::path& file : files_in(folder)) {
+    for (const DicomFrame& frame : read_dicom_header(file).frames) studies.insert(frame.study_uid);
   }
-  return table;
+  studies.erase("");
+  return studies;
 }
 
 const DicomSeries& choose_series(const DicomFolder& folder, const std::string& wanted) {
@@ -251,6 +251,7 @@ Scan read_dicom(const DicomSeries& series) {
   scan.header.geometry = series.geometry;
   scan.header.format = "dicom";
   scan.header.warnings = series.warnings;
+  scan.header.concerns = series.warnings;
   check_affine(series.slices.front().file, scan.header);
   scan.image = Volume<float>(series.geometry);
   const Shape& shape = series.geometry.shape;

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "core/table.h"
 #include "data/image/dicom_header.h"
 #include "data/nifti/nifti.h"
 
@@ -30,6 +30,8 @@ struct DicomSeries {
 
   /// "5 'T2 TSE' MR 448x406x36, 0.51x0.51x4.00 mm".
   std::string summary() const;
+  std::string matrix() const;   ///< "448x406x36"
+  std::string spacing() const;  ///< "0.513x0.513x4.000"; empty when it is no volume
 };
 
 struct DicomFolder {
@@ -46,9 +48,8 @@ bool holds_dicom(const std::filesystem::path& folder);
 /// All series of a folder and the folders below. Throws InputError when there is no DICOM image.
 DicomFolder list_dicom(const std::filesystem::path& folder);
 
-/// Columns folder, series, echo_time_ms, part, modality, description, matrix, spacing_mm, images,
-/// problem, uid.
-core::Table dicom_table(const std::vector<DicomFolder>& folders);
+/// The studies (UIDs) of which a folder and those below hold images.
+std::set<std::string> dicom_studies(const std::filesystem::path& folder);
 
 /// The series that `wanted` names: an id of the list, a number, a UID, or a part of one description
 /// (upper and lower case alike). Empty: the only MR volume there is.

@@ -20,6 +20,7 @@
 #include "core/text.h"
 #include "core/version.h"
 #include "data/image/scan_labels.h"
+#include "data/image/scan_source.h"
 #include "data/image/transform_file.h"
 #include "data/image/transform_search.h"
 
@@ -121,18 +122,23 @@ class Parts {
     for (const PreprocessingOptions& region : regions_of(input)) {
       document["regions"].push_back(region.to_json());
     }
-    document["rules"] = {options.label_interpolation, options.labels_space, options.cso_above_mm,
-                         options.cso_slab_mm,         options.ac_mm,        options.float16,
-                         options.transforms.string()};
+    document["rules"] = {options.label_interpolation,
+                         options.labels_space,
+                         options.cso_above_mm,
+                         options.cso_slab_mm,
+                         options.ac_mm,
+                         options.float16,
+                         options.transforms.string(),
+                         options.assume_orientation};
     document["sources"] = shared_.sources();
     document["transforms"] = transform_hashes(options.transforms, input.key());
-    document["scan"] = {input.scan.string(), core::sha256_file(input.scan)};
+    document["scan"] = {input.scan.string(), sha256_of(counted_scan(input))};
     if (!options.uses_atlas()) {
       document["labels"] =
           core::sha256_file(input.labels.empty() ? labels_of(input, options.labels) : input.labels);
     }
     if (options.labels_space == "t1w" && !input.t1w.empty()) {
-      document["t1w"] = core::sha256_file(input.t1w);
+      document["t1w"] = sha256_of(t1w_scan(input));
     }
     return core::sha256_text(document.dump());
   }

@@ -11,6 +11,7 @@
 #include "core/stop.h"
 #include "core/text.h"
 #include "data/image/prepare_cohort.h"
+#include "data/image/scan_source.h"
 #include "data/image/weights_header.h"
 
 namespace epvs::data {
@@ -20,7 +21,8 @@ core::Manual PrepareCommand::manual() const {
   manual.name = "prepare";
   manual.summary = "scans to smooth regions of interest, with pictures to check them";
   manual.synopsis =
-      "BIDS_DIR|SCANS.tsv OUT.h5 (--labels PATTERN --lut LUT | --template T2 --atlas LABELS...) "
+      "BIDS_DIR|DICOM_DIR|SCANS.tsv OUT.h5 (--labels PATTERN --lut LUT | --template T2 --atlas "
+      "LABELS...) "
       "[options]";
   manual.description =
       "Reads every T2w (or PDw) scan, finds its regions from a label map of the same person or "
@@ -44,6 +46,9 @@ core::Manual PrepareCommand::manual() const {
       {"Basal ganglia and hippocampi without any segmentation tool:",
        "epvs prepare my_bids cohort.h5 --regions bg,hippocampi --template MNI152_T2_2mm.nii.gz "
        "--atlas Atlas_ROIs.2.nii.gz"},
+      {"DICOM folders, one per participant: what is there, and the series to take:",
+       "epvs prepare dicom --list-series; epvs prepare dicom cohort.h5 --series 't2 tse' "
+       "--template MNI152_T2_2mm.nii.gz --atlas Atlas_ROIs.2.nii.gz"},
       {"What given weights expect:",
        "epvs prepare my_bids cohort.h5 --like weights.safetensors --template T2.nii.gz --atlas "
        "labels.nii.gz"},
@@ -66,16 +71,29 @@ core::Manual PrepareCommand::manual() const {
 void PrepareCommand::declare(core::CommandLine& line) {
   line.positional(
           "SCANS", &source_,
-          "BIDS folder, or a table with participant_id, t2w and optionally session_id, t1w, "
-          "labels (paths relative to the table)")
+          "BIDS folder, DICOM folder (of one participant, or with a folder per participant), or a "
+          "table with participant_id, t2w (or pdw) and optionally session_id, t1w, labels, "
+          "t2w_series, t1w_series (paths relative to the table)")
       .required();
-  line.positional("OUT", &out_, "cohort file to write, .h5").required();
+  line.positional("OUT", &out_, "cohort file to write, .h5");
   line.heading("Which scans");
   line.option("--participant-label", &filter_.participants, "only these, with or without sub-");
   line.option("--session-label", &filter_.sessions, "only these, with or without ses-");
   line.option("--run", &filter_.run, "the run to take where a session has several").unit("N");
   line.option("--suffix", &filter_.suffix, "T2w, PDw, or auto: T2w where there is one, else PDw")
       .choices({"auto", "T2w", "PDw"});
+  line.option("--bids-filter-file", &bids_filter_,
+              "JSON as for fMRIPrep: {\"t2w\": {\"session\": \"02\", \"acquisition\": "
+              "\"tse\"}, \"t1w\": {...}}; null: without that entity, \"*\": with any value")
+      .unit("JSON");
+  line.option("--series", &filter_.series,
+              "DICOM: the series of the counted scan by its id (5, 7e2), UID or a part of its "
+              "description; default: the only volume of the folder")
+      .unit("SERIES");
+  line.option("--t1w-series", &filter_.t1w_series, "DICOM: the series of the T1w scan")
+      .unit("SERIES");
+  line.option("--list-series", &list_series_,
+              "print the series of the DICOM folders as a table and stop");
   line.option("--exclude", &exclude_,
               "leave out what this table excludes: qc.tsv with 'yes' in its column exclude")
       .unit("TSV");
@@ -135,6 +153,21 @@ std::set<std::string> PrepareCommand::read_recipe(const core::CommandLine& line)
 }
 
 void PrepareCommand::run(core::Context& context) {
+  if (!bids_filter_.empty()) {
+    std::vector<std::string> ignored;
+    filter_.bids = BidsFilter(bids_filter_, &ignored);
+    for (const std::string& kind : ignored) {
+      context.log.info("{}: '{}' is not read here", bids_filter_.string(), kind);
+    }
+  }
+  if (list_series_) {
+    fmt::print("{}", series_table(find_scans(source_, filter_)).to_text());
+    return;
+  }
+  if (out_.empty()) {
+    throw core::UsageError("OUT is missing: cohort file to write, .h5",
+                           "only --list-series works without it");
+  }
   const std::set<std::string> stated = read_recipe(context.line);
   if (out_.extension() != ".h5") {
     throw core::UsageError(fmt::format("OUT '{}' does not end in .h5", out_.string()),
@@ -164,7 +197,7 @@ void PrepareCommand::run(core::Context& context) {
   }
   const SharedInputs shared(options_);
   for (const std::filesystem::path& file :
-       {options_.template_scan, options_.like, recipe_, exclude_}) {
+       {options_.template_scan, options_.like, recipe_, exclude_, bids_filter_}) {
     if (!file.empty()) context.provenance.add_input(file);
   }
   for (const std::string& atlas : options_.atlases) context.provenance.add_input(atlas);
@@ -178,7 +211,7 @@ void PrepareCommand::run(core::Context& context) {
       const std::string labels = options_.uses_atlas()  ? "atlas"
                                  : input.labels.empty() ? labels_of(input, options_.labels).string()
                                                         : input.labels.string();
-      fmt::print("{}\t{}\t{}\n", input.key(), input.scan.string(), labels);
+      fmt::print("{}\t{}\t{}\n", input.key(), name_of(counted_scan(input)), labels);
     }
     return;
   }

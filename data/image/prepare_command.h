@@ -26,6 +26,8 @@ class PrepareCommand : public core::Command {
   std::filesystem::path out_;
   std::filesystem::path recipe_;
   std::filesystem::path exclude_;
+  std::filesystem::path bids_filter_;
+  bool list_series_ = false;
   InputFilter filter_;
   PrepareOptions options_;
   core::ParameterTable table_;

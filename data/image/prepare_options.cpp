@@ -69,6 +69,10 @@ void PrepareOptions::declare(core::ParameterTable& table) {
            "anterior commissure in the template's world, x,y,z; the default is that of MNI152")
       .length(3)
       .unit("mm");
+  table.add("prepare.assume_orientation", &assume_orientation,
+            "for headers that leave left and right open, which are refused otherwise: sform or "
+            "qform where the two contradict each other; RAS, LPI, ... (where the stored axes run "
+            "to) where there is no orientation");
   table.add("prepare.float16", &float16, "store volumes as 16-bit floating point: half the size");
 }
 
@@ -138,6 +142,7 @@ std::vector<PreprocessingOptions> PrepareOptions::resolve(
   if (crop_from_masks && (!crop_voxels.empty() || weights)) {
     throw core::UsageError("--crop-from-masks cannot be combined with --crop-voxels or --like");
   }
+  orientation();  // throws for what is none
   const RegionTable table = region_table();
   std::vector<std::string> names = regions;
   if (weights && !stated.contains("regions")) names = {weights->region};

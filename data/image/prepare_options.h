@@ -11,6 +11,7 @@
 #include "core/parameters.h"
 #include "data/image/region.h"
 #include "data/image/registration.h"
+#include "data/nifti/orientation.h"
 #include "data/volume/preprocessing.h"
 
 namespace epvs::data {
@@ -40,6 +41,8 @@ struct PrepareOptions {
   /// Anterior commissure in the template's world; the default is that of MNI152.
   std::vector<double> ac_mm = {0.0, 3.0, -4.0};
   bool float16 = false;
+  /// What headers that leave left and right open mean; see OrientationRule.
+  std::vector<std::string> assume_orientation;
 
   /// Parameters under the table [prepare] of a recipe and as command-line options.
   void declare(core::ParameterTable& table);
@@ -57,6 +60,7 @@ struct PrepareOptions {
   /// Label numbers of the regions; atlases have FreeSurfer's numbers unless --lut says otherwise.
   RegionTable region_table() const;
   RegionRules region_rules() const;
+  OrientationRule orientation() const { return OrientationRule(assume_orientation); }
   RegistrationOptions affine_registration() const;
   RegistrationOptions rigid_registration() const;
 };

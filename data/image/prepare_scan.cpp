@@ -14,6 +14,7 @@
 #include "core/hash.h"
 #include "core/text.h"
 #include "data/image/scan_labels.h"
+#include "data/image/scan_source.h"
 #include "data/nifti/nifti.h"
 #include "data/volume/resample.h"
 #include "data/volume/smooth_roi.h"
@@ -29,8 +30,8 @@ constexpr double kSmallOutsideCrop = 0.01;
 constexpr Colour kColours[] = {
     {255, 70, 60}, {70, 230, 90}, {70, 200, 255}, {255, 210, 60}, {230, 100, 255}};
 
-Scan read_checked(const ScanInput& input) {
-  Scan scan = read_scan(input.scan);
+Scan read_checked(const ScanInput& input, const SharedInputs& shared) {
+  Scan scan = read_image(counted_scan(input), shared.options().orientation());
   const std::string name = input.scan.string();
   const NonFinite bad = count_non_finite(scan.image);
   if (bad.count > 0) {
@@ -60,8 +61,9 @@ NetworkSpace network_space(const Scan& scan, const ScanLabels& found, const Shar
   return space;
 }
 
-std::vector<std::string> reasons_of(const QcRow& row, const ScanLabels& found) {
-  std::vector<std::string> reasons;
+std::vector<std::string> reasons_of(const QcRow& row, const ScanHeader& header,
+                                    const ScanLabels& found) {
+  std::vector<std::string> reasons = header.concerns;
   const auto percent = [](double share) { return fmt::format("{:.1f}%", 100 * share); };
   if (row.cut_fraction > 0) {
     reasons.push_back(percent(row.cut_fraction) + " of the region is outside the scan");
@@ -145,13 +147,13 @@ SharedInputs::SharedInputs(const PrepareOptions& options) : options_(options) {
   }
   if (!options.template_scan.empty()) {
     core::require_exists(options.template_scan, "the template");
-    template_ = read_scan(options.template_scan).image;
+    template_ = read_image({options.template_scan, {}}, options.orientation()).image;
     sources_["template"] = core::sha256_file(options.template_scan);
   }
   sources_["atlases"] = core::Json::array();
   for (const std::string& path : options.atlases) {
     core::require_exists(path, "the atlas");
-    Volume<std::int32_t> atlas = read_labels(path);
+    Volume<std::int32_t> atlas = read_label_image(path, options.orientation());
     std::set<std::int64_t> numbers(atlas.voxels.begin(), atlas.voxels.end());
     numbers.erase(0);
     const std::vector<std::int64_t> labels(numbers.begin(), numbers.end());
@@ -181,7 +183,7 @@ void SharedInputs::remember(const std::string& name, const RegistrationResult& r
 PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
                           const std::vector<PreprocessingOptions>& regions, int threads) {
   const auto start = std::chrono::steady_clock::now();
-  const Scan scan = read_checked(input);
+  const Scan scan = read_checked(input, shared);
   PreparedScan result;
   result.warnings = scan.header.warnings;
   const bool rigid = std::any_of(regions.begin(), regions.end(), [](const auto& options) {
@@ -189,7 +191,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
   });
   const ScanLabels found(input, scan.image, shared, rigid);
   const Geometry canonical = canonical_geometry(scan.header.geometry);
-  const std::string sha256 = core::sha256_file(input.scan);
+  const std::string sha256 = sha256_of(counted_scan(input));
   std::vector<Volume<std::uint8_t>> masks;
   for (const PreprocessingOptions& options : regions) {
     const NetworkSpace space = network_space(scan, found, shared, options);
@@ -218,7 +220,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
     row.intensity_scale = roi.intensity_scale;
     row.ac_slice = ac_slice(found, shared, space, row.roi);
     row.label_source = options.label_source;
-    row.source_path = input.scan.string();
+    row.source_path = name_of(counted_scan(input));
     row.source_sha256 = sha256;
     row.region_volume_mm3 = roi.region_volume_mm3;
     row.region_cut_fraction = std::max(region.fraction_outside, roi.cut_fraction);
@@ -238,7 +240,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
     qc.mi_before = found.information_before();
     qc.mi_after = found.information_after();
     qc.overlap = found.overlap();
-    qc.reasons = reasons_of(qc, found);
+    qc.reasons = reasons_of(qc, scan.header, found);
     result.qc.push_back(qc);
 
     masks.push_back(
@@ -258,7 +260,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
 
 std::vector<Shape> region_extents(const ScanInput& input, const SharedInputs& shared,
                                   const std::vector<PreprocessingOptions>& regions, int threads) {
-  const Scan scan = read_checked(input);
+  const Scan scan = read_checked(input, shared);
   const bool rigid = std::any_of(regions.begin(), regions.end(), [](const auto& options) {
     return options.registration == "rigid";
   });

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "data/image/registration.h"
+#include "data/image/scan_source.h"
 #include "data/nifti/nifti.h"
 
 namespace epvs::data {
@@ -40,15 +41,13 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
     }
   } else {
     const fs::path path = input.labels.empty() ? labels_of(input, options.labels) : input.labels;
-    own_.push_back(read_labels(path));
+    own_.push_back(read_label_image(path, options.orientation(), &reasons_));
     Eigen::Matrix4d to_labels = Eigen::Matrix4d::Identity();
     if (options.labels_space == "t1w") {
-      if (input.t1w.empty()) {
-        throw core::InputError(
-            fmt::format("{} has no T1w scan, but its labels are in T1w space", input.key()),
-            "add the T1w scan, or give labels in the space of the T2w scan");
+      const Scan t1w = read_image(t1w_scan(input), options.orientation());
+      for (const std::string& concern : t1w.header.concerns) {
+        reasons_.push_back("T1w: " + concern);
       }
-      const Scan t1w = read_scan(input.t1w);
       to_labels = align(input, scan, t1w.image, options.rigid_registration(),
                         {"T2w", "T1w", "rigid"}, true);
     }

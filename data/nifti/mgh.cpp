@@ -95,6 +95,7 @@ StoredImage parse_mgh(const fs::path& path) {
   } else {
     image.header.warnings.push_back(
         "no orientation in the header (goodRASFlag is 0): FreeSurfer's default, coronal, is used");
+    image.header.concerns = image.header.warnings;
   }
   const Eigen::Matrix3d scaled = directions * spacing.asDiagonal();
   const Eigen::Vector3d half(static_cast<double>(geometry.shape[0]) / 2,

@@ -18,6 +18,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+/// Less is rounding of the header, or a correction that somebody left in it.
+constexpr double kNotableShearDegrees = 1.0;
+
 StoredImage parse(const fs::path& path) {
   const std::string name = core::lower(path.filename().string());
   if (name.ends_with(".mgh") || name.ends_with(".mgz") || name.ends_with(".mgh.gz")) {
@@ -118,9 +121,11 @@ void check_affine(const fs::path& path, ScanHeader& header) {
     const int b = (a + 1) % 3;
     const double cosine = directions.col(a).dot(directions.col(b)) / (lengths[a] * lengths[b]);
     if (std::abs(cosine) > 1e-3) {
+      const double degrees = std::abs(std::asin(cosine)) * 57.29577951308232;
       header.warnings.push_back(
           fmt::format("the affine has shear: axes {} and {} are {:.2f} degrees from square", a + 1,
-                      b + 1, std::abs(std::asin(cosine)) * 57.29577951308232));
+                      b + 1, degrees));
+      if (degrees >= kNotableShearDegrees) header.concerns.push_back(header.warnings.back());
     }
   }
 }

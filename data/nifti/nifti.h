@@ -17,7 +17,7 @@ namespace epvs::data {
 /// What the file says about itself, beside the geometry that is used.
 struct ScanHeader {
   Geometry geometry;        ///< sform when its code > 0, else qform, else spacing only (a warning)
-  std::string format;       ///< nifti1, nifti2, mgh
+  std::string format;       ///< nifti1, nifti2, mgh, dicom
   std::string stored_type;  ///< uint8, int16, float32, ...
   int sform_code = 0;
   int qform_code = 0;
@@ -27,6 +27,10 @@ struct ScanHeader {
   /// the qform bit by bit. All 0 for other formats.
   std::array<double, 10> qform_fields = {};
   std::vector<std::string> warnings;  ///< sform/qform disagreement, no orientation, shear, ...
+  std::vector<std::string> concerns;  ///< those of the warnings that a person should look at
+  /// Why the header does not say which side is left: no orientation, or sform and qform tell
+  /// different sides apart. Empty: it does. See settle_orientation.
+  std::string side_doubt;
 };
 
 struct Scan {

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "data/nifti/byte_stream.h"
+#include "data/nifti/orientation.h"
 #include "data/nifti/stored_image.h"
 
 namespace epvs::data {
@@ -20,6 +21,8 @@ namespace {
 
 /// Corners further apart than this make sform and qform disagree.
 constexpr double kDisagreementMm = 0.1;
+/// And this much is more than a person would overlook.
+constexpr double kNotableMm = 1.0;
 
 Eigen::Matrix4d matrix(const nifti_dmat44& m) {
   Eigen::Matrix4d result;
@@ -151,22 +154,37 @@ Shape shape_of(const Fields& fields, const fs::path& path) {
   return shape;
 }
 
+/// Both forms are valid and differ: by how much, and whether they name another side left.
+void compare_forms(ScanHeader& header) {
+  Geometry other = header.geometry;
+  other.affine = header.qform;
+  const double apart = largest_corner_distance_mm(header.geometry, header.qform);
+  if (apart <= kDisagreementMm) return;
+  std::string text = fmt::format(
+      "sform (code {}) and qform (code {}) disagree by up to {:.1f} mm: the sform is used",
+      header.sform_code, header.qform_code, apart);
+  const AxisOrder ours = canonical_axes(header.geometry);
+  const AxisOrder theirs = canonical_axes(other);
+  if (ours.axis[0] != theirs.axis[0] || ours.flipped[0] != theirs.flipped[0]) {
+    text = fmt::format(
+        "left and right are ambiguous: the stored axes run to {} by the sform (code {}) and to {} "
+        "by the qform (code {})",
+        orientation_letters(header.geometry), header.sform_code, orientation_letters(other),
+        header.qform_code);
+    header.side_doubt = text;
+  }
+  header.warnings.push_back(text);
+  if (apart >= kNotableMm) header.concerns.push_back(text);
+}
+
 void warn_of_geometry(const Fields& fields, ScanHeader& header) {
   if (header.sform_code <= 0 && header.qform_code <= 0) {
-    header.warnings.push_back(
-        "no orientation in the header (sform and qform codes are 0): axes are taken as R, A, S; "
-        "left and right may be exchanged");
+    header.side_doubt =
+        "no orientation in the header (sform and qform codes are 0): left and right are ambiguous";
+    header.warnings.push_back(header.side_doubt + "; axes are taken as R, A, S");
     return;
   }
-  if (header.sform_code > 0 && header.qform_code > 0) {
-    Geometry other = header.geometry;
-    other.affine = header.qform;
-    if (!header.geometry.same_as(other, kDisagreementMm)) {
-      header.warnings.push_back(fmt::format(
-          "sform (code {}) and qform (code {}) disagree by more than {} mm: the sform is used",
-          header.sform_code, header.qform_code, kDisagreementMm));
-    }
-  }
+  if (header.sform_code > 0 && header.qform_code > 0) compare_forms(header);
   const Eigen::Vector3d spacing = header.geometry.spacing_mm();
   for (int axis = 0; axis < 3; ++axis) {
     const double named = std::abs(fields.qform[static_cast<std::size_t>(axis) + 1]);
