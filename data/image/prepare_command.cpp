@@ -196,6 +196,7 @@ void PrepareCommand::run(core::Context& context) {
                            "column 'labels' in the table of scans");
   }
   const SharedInputs shared(options_);
+  for (const std::string& concern : shared.concerns()) context.log.warning("{}", concern);
   for (const std::filesystem::path& file :
        {options_.template_scan, options_.like, recipe_, exclude_, bids_filter_}) {
     if (!file.empty()) context.provenance.add_input(file);

@@ -16,6 +16,7 @@
 #include "data/image/scan_labels.h"
 #include "data/image/scan_source.h"
 #include "data/nifti/nifti.h"
+#include "data/volume/label_numbers.h"
 #include "data/volume/resample.h"
 #include "data/volume/smooth_roi.h"
 #include "data/volume/way_back.h"
@@ -147,13 +148,19 @@ SharedInputs::SharedInputs(const PrepareOptions& options) : options_(options) {
   }
   if (!options.template_scan.empty()) {
     core::require_exists(options.template_scan, "the template");
-    template_ = read_image({options.template_scan, {}}, options.orientation()).image;
+    Scan scan = read_image({options.template_scan, {}}, options.orientation());
+    for (const std::string& concern : scan.header.concerns) {
+      concerns_.push_back(options.template_scan.filename().string() + ": " + concern);
+    }
+    template_ = std::move(scan.image);
     sources_["template"] = core::sha256_file(options.template_scan);
   }
   sources_["atlases"] = core::Json::array();
   for (const std::string& path : options.atlases) {
     core::require_exists(path, "the atlas");
-    Volume<std::int32_t> atlas = read_label_image(path, options.orientation());
+    Volume<std::int32_t> atlas = read_label_image(path, options.orientation(), &concerns_);
+    const std::string foreign = foreign_numbers_text(atlas, options.lut);
+    if (!foreign.empty()) concerns_.push_back(path + " has " + foreign);
     std::set<std::int64_t> numbers(atlas.voxels.begin(), atlas.voxels.end());
     numbers.erase(0);
     const std::vector<std::int64_t> labels(numbers.begin(), numbers.end());

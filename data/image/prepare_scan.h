@@ -27,6 +27,8 @@ class SharedInputs {
   /// Names what the result of one scan depends on beside the scan: hashes of template, atlases,
   /// weights.
   const core::Json& sources() const { return sources_; }
+  /// What is odd about the template and the atlases, to be said once.
+  const std::vector<std::string>& concerns() const { return concerns_; }
 
   /// Registrations of this run, so that a second pass over the scans need not repeat them.
   /// Thread-safe.
@@ -40,6 +42,7 @@ class SharedInputs {
   std::optional<Volume<float>> template_;
   std::vector<Volume<std::int32_t>> atlases_;
   core::Json sources_;
+  std::vector<std::string> concerns_;
 };
 
 /// A transform that was found or read for one scan, to be saved.

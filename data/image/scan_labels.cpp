@@ -10,6 +10,7 @@
 #include "data/image/registration.h"
 #include "data/image/scan_source.h"
 #include "data/nifti/nifti.h"
+#include "data/volume/label_numbers.h"
 
 namespace epvs::data {
 
@@ -42,6 +43,8 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
   } else {
     const fs::path path = input.labels.empty() ? labels_of(input, options.labels) : input.labels;
     own_.push_back(read_label_image(path, options.orientation(), &reasons_));
+    const std::string foreign = foreign_numbers_text(own_.back(), options.lut);
+    if (!foreign.empty()) reasons_.push_back(path.filename().string() + " has " + foreign);
     Eigen::Matrix4d to_labels = Eigen::Matrix4d::Identity();
     if (options.labels_space == "t1w") {
       const Scan t1w = read_image(t1w_scan(input), options.orientation());

@@ -181,6 +181,22 @@ TEST_F(PrepareInputs, DoubtfulOrientationsAreRefusedUntilTheyAreSettled) {
   EXPECT_NE(qc_reason().find("labels.nii: orientation as told"), std::string::npos);
 }
 
+TEST_F(PrepareInputs, ForeignLabelNumbersAreNamed) {
+  Volume<std::int16_t> labels(grid_);
+  const Volume<std::int32_t> blocks = tests::block_labels(grid_);
+  std::copy(blocks.voxels.begin(), blocks.voxels.end(), labels.voxels.begin());
+  labels.at(0, 0, 0) = 9;
+  labels.at(1, 0, 0) = 1;
+  data::write_nifti(folder_ / "labels.nii.gz", labels);
+  data::write_nifti(folder_ / "scan.nii", noise(grid_));
+  core::write_text(folder_ / "scans.tsv", "participant_id\tt2w\na\tscan.nii\n");
+  expect(prepare("scans.tsv"), 0, {});
+  EXPECT_EQ(qc_reason(), "labels.nii.gz has 2 label numbers that 'freesurfer' does not have: 1, 9");
+  core::write_text(folder_ / "own.toml", "[regions]\nbg = [11, 50]\n");
+  expect(prepare("scans.tsv", {"--lut", "own.toml"}), 0, {});
+  EXPECT_EQ(qc_reason(), "n/a");
+}
+
 TEST_F(PrepareInputs, AFilterFileChooses) {
   for (const char* name : {"sub-1_acq-a_T2w.nii.gz", "sub-1_acq-b_T2w.nii.gz"}) {
     fs::create_directories(folder_ / "bids/sub-1/anat");

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "data/volume/label_numbers.h"
 #include "data/volume/parallel.h"
 #include "data/volume/preprocessing.h"
 #include "data/volume/regions.h"
@@ -171,6 +172,35 @@ TEST(RegionTable, ReadsTomlAndRefusesNonsense) {
                                    {"regions.bg", "not a label number"});
   }
   expect_error<core::UsageError>([&] { table("[regions]\nbg = [4, 4]\n"); }, {"label 4", "twice"});
+}
+
+TEST(LabelNumbers, ForeignOnesAreNamed) {
+  Geometry grid;
+  grid.shape = {30, 1, 1};
+  Volume<std::int32_t> labels(grid);
+  const auto set = [&](const std::vector<std::int32_t>& numbers) {
+    std::fill(labels.voxels.begin(), labels.voxels.end(), 0);
+    std::copy(numbers.begin(), numbers.end(), labels.voxels.begin());
+  };
+  const auto foreign = [&](const std::string& lut) { return foreign_numbers(labels, lut); };
+  using Numbers = std::vector<std::int64_t>;
+  set({2, 11, 50, 85, 251, 1035, 3001, 5001, 12175, 173});
+  EXPECT_EQ(foreign("freesurfer"), Numbers{});
+  EXPECT_EQ(foreign("synthseg"), (Numbers{85, 173, 251, 3001, 5001, 12175}));
+  EXPECT_EQ(foreign("first"), (Numbers{2, 85, 173, 251, 1035, 3001, 5001, 12175}));
+  EXPECT_EQ(foreign("mine.toml"), Numbers{});
+  // An atlas whose numbers merely count up, taken for FreeSurfer's.
+  set({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21});
+  EXPECT_EQ(foreign("atlas"), (Numbers{1, 6, 9, 19, 20, 21}));
+  EXPECT_EQ(foreign_numbers_text(labels, "atlas"),
+            "6 label numbers that 'atlas' does not have: 1, 6, 9, 19, 20, 21");
+  set({-1, 11, 20000});
+  EXPECT_EQ(foreign("freesurfer"), (Numbers{-1, 20000}));
+  set({11});
+  EXPECT_EQ(foreign_numbers_text(labels, "freesurfer"), "");
+  set({19, 20, 21, 32, 33, 34, 35, 36, 37});
+  EXPECT_EQ(foreign_numbers_text(labels, "first"),
+            "9 label numbers that 'first' does not have: 19, 20, 21, 32, 33, 34, 35, 36, ...");
 }
 
 TEST(Regions, DefaultCropsAndMask) {
