@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "data/store/cohort.h"
+#include "models/inspect_characteristics.h"
 #include "models/inspect_reports.h"
 
 namespace epvs::models {
@@ -15,13 +17,17 @@ core::Manual InspectCommand::manual() const {
   manual.description =
       "Prints what a file holds: of a scan its geometry, orientation codes, warnings and range of "
       "intensities; of a cohort its regions, preprocessing and numbers of scans and participants "
-      "(--rows lists them); of weights the network, the preprocessing it expects and the layer "
+      "(--rows lists them; --characteristics describes people and scans as a table); of weights "
+      "the network, the preprocessing it expects and the layer "
       "table; of a run folder its training.\n"
       "Without a file, --network prints the layer table of a network from its options: shapes, "
       "parameters and floating point operations. A multiply-add counts as two operations.";
   manual.examples = {{"Geometry and warnings of a scan:", "epvs inspect sub-01_T2w.nii.gz"},
                      {"What the weights of a run expect and how large they are:",
                       "epvs inspect runs/gp_unet/weights.safetensors"},
+                     {"Who and what a cohort consists of (Table 1 of a paper):",
+                      "epvs inspect cohort.h5 --characteristics --participants "
+                      "my_bids/participants.tsv"},
                      {"Layers of the network of P1 for its crop:",
                       "epvs inspect --network media2019 --input 84,128,168"},
                      {"The same with one block (P1 Table 3):",
@@ -39,6 +45,14 @@ void InspectCommand::declare(core::CommandLine& line) {
                   "folder");
   line.option("--json", &json_, "print a JSON document instead of text");
   line.option("--rows", &rows_, "cohort: one line per scan and region");
+  line.option(
+      "--characteristics", &characteristics_,
+      "cohort: age, sex, voxel sizes, slice thickness and spacing, field strength, scanners, "
+      "and how many scans were excluded and why, as TSV (standard deviations of samples, n - "
+      "1). What is not known has n = 0");
+  line.option("--participants", &participants_,
+              "table with participant_id and age, sex, scanner for --characteristics")
+      .unit("TSV");
   line.heading("Layer table without a file");
   line.option("--network", &network_, "architecture").choices({"media2019", "cnn4", "gp_unet"});
   line.option("--input", &input_, "voxels of the input along z, y, x; default 84,128,168")
@@ -59,6 +73,27 @@ void InspectCommand::run(core::Context&) {
   }
   if (by_file && (!settings_.empty() || !input_.empty())) {
     throw core::UsageError("--set and --input belong to --network and mean nothing for a file");
+  }
+  if (!participants_.empty() && !characteristics_) {
+    throw core::UsageError("--participants belongs to --characteristics");
+  }
+  if (characteristics_) {
+    if (!by_file || file_.extension() != ".h5") {
+      throw core::UsageError("--characteristics describes a cohort file (.h5); this is none");
+    }
+    const core::Table table = cohort_characteristics(data::CohortReader(file_), participants_);
+    if (json_) {
+      core::Json rows = core::Json::array();
+      for (std::size_t row = 0; row < table.rows(); ++row) {
+        core::Json entry;
+        for (const std::string& column : table.columns()) entry[column] = table.cell(row, column);
+        rows.push_back(entry);
+      }
+      fmt::print("{}\n", rows.dump(2));
+    } else {
+      fmt::print("{}", table.to_text());
+    }
+    return;
   }
   NetworkOptions options;
   if (by_network) {

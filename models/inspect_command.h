@@ -21,6 +21,8 @@ class InspectCommand : public core::Command {
   std::filesystem::path file_;
   bool json_ = false;
   bool rows_ = false;
+  bool characteristics_ = false;
+  std::filesystem::path participants_;
   std::string network_;
   std::vector<std::int64_t> input_;
   std::vector<std::string> settings_;

@@ -8,9 +8,10 @@
 #include "core/log.h"
 #include "core/provenance.h"
 #include "core/stop.h"
+#include "core/table.h"
+#include "data/image/exclusions.h"
 #include "data/image/inputs.h"
 #include "data/image/prepare_scan.h"
-#include "data/image/qc.h"
 
 namespace epvs::data {
 
@@ -20,6 +21,7 @@ struct CohortJob {
   std::vector<PreprocessingOptions> regions;
   Exclusions exclusions;
   int threads = 1;
+  std::uintmax_t memory_bytes = 0;  ///< for the scans in work together; 0: 80% of what is free
 };
 
 struct Failure {
@@ -33,17 +35,17 @@ struct CohortSummary {
   std::size_t prepared = 0;  ///< in this run
   std::size_t kept = 0;      ///< finished by an earlier run
   std::vector<Failure> failures;
-  std::vector<std::string> excluded;  ///< "sub-01 bg"
+  std::vector<ExcludedScan> excluded;
   core::Table qc;
 };
 
-/// How many scans at a time: one per thread, as far as memory goes (1 GiB per scan).
-int scans_at_a_time(int threads, std::size_t scans);
-
-/// Prepares what is not yet in `<out>.parts/`, merges all parts into `out`, removes them, and
-/// writes the QC folder (qc.tsv, index.html, pictures, transforms) and, if any scan failed,
-/// failed.tsv beside `out`. A part counts when it was made from the same files with the same
-/// options. A scan that fails never stops the others.
+/// Prepares what is not yet in `<out>.parts/`, merges all parts into `out`, and writes the QC
+/// folder (qc.tsv, index.html, pictures, transforms and, if any scan failed, failed.tsv). A part
+/// counts when it was made from the same files with the same options. A scan that fails never stops
+/// the others. Several scans are in work at a time, up to `threads`, as far as `memory_bytes` goes.
+///
+/// The parts are removed when all scans are in the cohort. After failures they stay, so that
+/// mending a scan and preparing again does only that scan.
 ///
 /// Throws Interrupted after the scans in work when `signals` says so (parts are kept); RunError
 /// when the disk is full; InputError when every scan failed.

@@ -11,6 +11,7 @@
 #include "core/stop.h"
 #include "core/text.h"
 #include "data/image/prepare_cohort.h"
+#include "data/image/qc.h"
 #include "data/image/scan_source.h"
 #include "data/image/weights_header.h"
 
@@ -34,11 +35,10 @@ core::Manual PrepareCommand::manual() const {
       "Beside OUT.h5 stands OUT_qc/ with a picture of every scan, qc.tsv, index.html and the "
       "transforms. Look at "
       "the pictures: contours must lie on the structures. Scans that cannot be prepared are named "
-      "in "
-      "failed.tsv; the others are kept (exit status 4).\n"
-      "A run that was stopped or killed is continued by the same command: finished scans are kept "
-      "in "
-      "OUT.h5.parts/ until all are done.";
+      "in OUT_qc/failed.tsv; the others are in the cohort (exit status 4).\n"
+      "Finished scans are kept in OUT.h5.parts/ until all are done: a run that was stopped or "
+      "killed is continued by the same command; after failures, mend the scans and give the same "
+      "command with --force, and only those are prepared.";
   manual.examples = {
       {"Basal ganglia from FreeSurfer's label maps, as in the clinical paper:",
        "epvs prepare my_bids cohort.h5 --labels 'fs/{participant_id}/mri/aseg.mgz' --lut "
@@ -95,7 +95,8 @@ void PrepareCommand::declare(core::CommandLine& line) {
   line.option("--list-series", &list_series_,
               "print the series of the DICOM folders as a table and stop");
   line.option("--exclude", &exclude_,
-              "leave out what this table excludes: qc.tsv with 'yes' in its column exclude")
+              "leave out what this table excludes: qc.tsv with 'yes' in its column exclude and the "
+              "reason in exclude_reason")
       .unit("TSV");
   line.heading("Where the regions come from");
   line.option("--labels", &options_.labels,
@@ -127,6 +128,12 @@ void PrepareCommand::declare(core::CommandLine& line) {
       .unit("FILE");
   options_.declare(table_);
   line.options_of(table_);
+  line.heading("How much at a time");
+  line.option("--memory-gb", &memory_gb_,
+              "memory for the scans in work together, estimated from their headers; 0: 80% of what "
+              "is free. As many scans as fit, up to --threads, are prepared at a time")
+      .unit("GiB")
+      .range(0);
 }
 
 std::set<std::string> PrepareCommand::read_recipe(const core::CommandLine& line) {
@@ -181,6 +188,7 @@ void PrepareCommand::run(core::Context& context) {
   job.out = out_;
   job.regions = options_.resolve(stated, weights);
   job.threads = context.threads;
+  job.memory_bytes = static_cast<std::uintmax_t>(memory_gb_ * 1024.0 * 1024.0 * 1024.0);
   if (!exclude_.empty()) job.exclusions = Exclusions(exclude_);
 
   std::vector<std::string> skipped;
@@ -226,16 +234,22 @@ void PrepareCommand::run(core::Context& context) {
   for (std::size_t row = 0; row < summary.qc.rows(); ++row) {
     flagged += summary.qc.cell(row, "flag") == "check" ? 1U : 0U;
   }
-  context.log.info("{}: {} scans, {} excluded rows, {} rows to check; look at {}", out_.string(),
-                   summary.prepared + summary.kept, summary.excluded.size(), flagged,
+  context.log.info("{}: {} of {} scans, {} rows to check; look at {}", out_.string(),
+                   summary.prepared + summary.kept, job.inputs.size(), flagged,
                    (qc_folder(out_) / "index.html").string());
+  for (const ExcludedScan& scan : summary.excluded) {
+    context.log.info("excluded: {} {} {}({})", scan.participant_id, scan.region,
+                     scan.session_id.empty() ? "" : scan.session_id + " ", scan.reason);
+  }
   if (!summary.failures.empty()) {
     std::vector<std::string> names;
     for (const Failure& failure : summary.failures) names.push_back(failure.participant_id);
     throw core::PartialError(
         fmt::format("{} of {} scans failed: {}", names.size(),
                     names.size() + summary.prepared + summary.kept, core::join(names, ", ")),
-        fmt::format("{} says why", (out_.parent_path() / "failed.tsv").string()));
+        fmt::format("{} says why; mend them and give the same command with --force: the finished "
+                    "scans are kept in {}.parts (remove it when you do not want that)",
+                    failures_path(out_).string(), out_.string()));
   }
 }
 

@@ -28,6 +28,7 @@ class PrepareCommand : public core::Command {
   std::filesystem::path exclude_;
   std::filesystem::path bids_filter_;
   bool list_series_ = false;
+  double memory_gb_ = 0;
   InputFilter filter_;
   PrepareOptions options_;
   core::ParameterTable table_;

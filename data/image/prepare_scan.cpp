@@ -6,15 +6,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
-#include <map>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/text.h"
+#include "data/image/qc_picture.h"
 #include "data/image/scan_labels.h"
 #include "data/image/scan_source.h"
+#include "data/image/sharpness.h"
+#include "data/image/sidecar.h"
 #include "data/nifti/nifti.h"
 #include "data/volume/label_numbers.h"
 #include "data/volume/resample.h"
@@ -28,8 +29,8 @@ namespace {
 /// The crops of the papers leave out the thin end of the caudate's tail in most people.
 constexpr double kSmallOutsideCrop = 0.01;
 
-constexpr Colour kColours[] = {
-    {255, 70, 60}, {70, 230, 90}, {70, 200, 255}, {255, 210, 60}, {230, 100, 255}};
+/// Around the region, for the sharpness of the scan there.
+constexpr double kSharpnessMarginMm = 10;
 
 Scan read_checked(const ScanInput& input, const SharedInputs& shared) {
   Scan scan = read_image(counted_scan(input), shared.options().orientation());
@@ -91,54 +92,6 @@ std::int64_t ac_slice(const ScanLabels& found, const SharedInputs& shared,
   return z >= 0 && z < roi.shape[2] ? z : -1;
 }
 
-/// The voxel whose three planes show most of the mask.
-Shape fullest_planes(const Volume<std::uint8_t>& mask) {
-  std::array<std::vector<std::int64_t>, 3> counts;
-  const Shape& shape = mask.geometry.shape;
-  for (std::size_t i = 0; i < 3; ++i) counts[i].assign(static_cast<std::size_t>(shape[i]), 0);
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      for (std::int64_t x = 0; x < shape[0]; ++x) {
-        if (mask.at(x, y, z) == 0) continue;
-        ++counts[0][static_cast<std::size_t>(x)];
-        ++counts[1][static_cast<std::size_t>(y)];
-        ++counts[2][static_cast<std::size_t>(z)];
-      }
-    }
-  }
-  Shape best{};
-  for (std::size_t i = 0; i < 3; ++i) {
-    best[i] = std::max_element(counts[i].begin(), counts[i].end()) - counts[i].begin();
-  }
-  return best;
-}
-
-Picture draw(const Scan& scan, const std::string& key, const std::vector<PreparedRegion>& regions,
-             const std::vector<Volume<std::uint8_t>>& masks) {
-  const Volume<float> image = to_canonical(scan.image);
-  std::vector<Contour> contours;
-  for (std::size_t i = 0; i < masks.size(); ++i) {
-    contours.push_back({&masks[i], kColours[i % std::size(kColours)]});
-  }
-  std::vector<Picture> rows;
-  int width = 0;
-  int height = 0;
-  for (std::size_t i = 0; i < masks.size(); ++i) {
-    const std::string title = fmt::format("{}  {}  {:.1f} ml", key, regions[i].options.region,
-                                          regions[i].row.region_volume_mm3 / 1000.0);
-    rows.push_back(three_plane_picture(image, fullest_planes(masks[i]), contours, title));
-    width = std::max(width, rows.back().width);
-    height += rows.back().height;
-  }
-  Picture picture(width, height);
-  int y = 0;
-  for (const Picture& row : rows) {
-    paste(picture, row, 0, y);
-    y += row.height;
-  }
-  return picture;
-}
-
 }  // namespace
 
 SharedInputs::SharedInputs(const PrepareOptions& options) : options_(options) {
@@ -197,9 +150,10 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
     return options.registration == "rigid";
   });
   const ScanLabels found(input, scan.image, shared, rigid);
-  const Geometry canonical = canonical_geometry(scan.header.geometry);
+  const Volume<float> canonical = to_canonical(scan.image);
   const std::string sha256 = sha256_of(counted_scan(input));
-  std::vector<Volume<std::uint8_t>> masks;
+  result.facts = sidecar_facts(input.scan);
+  std::vector<QcRegion> shown;
   for (const PreprocessingOptions& options : regions) {
     const NetworkSpace space = network_space(scan, found, shared, options);
     const RegionOnGrid region = make_region(found.maps(), options, space, scan.header.geometry,
@@ -248,16 +202,24 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
     qc.mi_after = found.information_after();
     qc.overlap = found.overlap();
     qc.reasons = reasons_of(qc, scan.header, found);
+    shown.push_back(
+        {options.region, roi.region_volume_mm3,
+         resample_mask(region.hard, canonical.geometry, space.network_to_scan.inverse(), threads)});
+    qc.sharpness_per_mm =
+        sharpness_per_mm(canonical, box_around(shown.back().mask, kSharpnessMarginMm));
     result.qc.push_back(qc);
 
-    masks.push_back(
-        resample_mask(region.hard, canonical, space.network_to_scan.inverse(), threads));
     prepared.volumes.roi = std::move(roi.roi.voxels);
     prepared.volumes.hard = std::move(roi.hard.voxels);
     prepared.volumes.soft = std::move(roi.soft.voxels);
     result.regions.push_back(std::move(prepared));
   }
-  result.picture = draw(scan, input.key(), result.regions, masks);
+  QcPicture picture;
+  picture.key = input.key();
+  picture.mi_before = found.information_before();
+  picture.mi_after = found.information_after();
+  if (found.labels_are_registered()) picture.scan_to_labels = found.maps().front().scan_to_labels;
+  result.picture = draw_qc_picture(picture, canonical, shown, threads);
   result.transforms = found.transforms();
   for (const std::string& warning : found.warnings()) result.warnings.push_back(warning);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
@@ -279,59 +241,6 @@ std::vector<Shape> region_extents(const ScanInput& input, const SharedInputs& sh
                     scan.header.geometry, shared.options().region_rules(), threads)));
   }
   return extents;
-}
-
-namespace {
-
-core::Json number_or_null(double value) {
-  return std::isfinite(value) ? core::Json(value) : core::Json(nullptr);
-}
-
-double null_or_number(const core::Json& document, const char* key) {
-  return document.at(key).is_null() ? std::numeric_limits<double>::quiet_NaN()
-                                    : document.at(key).get<double>();
-}
-
-}  // namespace
-
-core::Json QcRow::to_json() const {
-  core::Json document;
-  document["participant_id"] = participant_id;
-  document["session_id"] = session_id;
-  document["region"] = region;
-  document["volume_mm3"] = volume_mm3;
-  document["label_volume_mm3"] = label_volume_mm3;
-  document["cut_fraction"] = cut_fraction;
-  document["edge_fraction"] = edge_fraction;
-  document["outside_crop_fraction"] = outside_crop_fraction;
-  document["intensity_min"] = intensity_min;
-  document["intensity_max"] = intensity_max;
-  document["mi_before"] = number_or_null(mi_before);
-  document["mi_after"] = number_or_null(mi_after);
-  document["overlap"] = number_or_null(overlap);
-  document["seconds"] = seconds;
-  document["reasons"] = reasons;
-  return document;
-}
-
-QcRow QcRow::from_json(const core::Json& document) {
-  QcRow row;
-  document.at("participant_id").get_to(row.participant_id);
-  document.at("session_id").get_to(row.session_id);
-  document.at("region").get_to(row.region);
-  document.at("volume_mm3").get_to(row.volume_mm3);
-  document.at("label_volume_mm3").get_to(row.label_volume_mm3);
-  document.at("cut_fraction").get_to(row.cut_fraction);
-  document.at("edge_fraction").get_to(row.edge_fraction);
-  document.at("outside_crop_fraction").get_to(row.outside_crop_fraction);
-  document.at("intensity_min").get_to(row.intensity_min);
-  document.at("intensity_max").get_to(row.intensity_max);
-  row.mi_before = null_or_number(document, "mi_before");
-  row.mi_after = null_or_number(document, "mi_after");
-  row.overlap = null_or_number(document, "overlap");
-  document.at("seconds").get_to(row.seconds);
-  document.at("reasons").get_to(row.reasons);
-  return row;
 }
 
 }  // namespace epvs::data

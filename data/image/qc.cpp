@@ -7,7 +7,6 @@
 #include <limits>
 #include <map>
 
-#include "core/error.h"
 #include "core/text.h"
 
 namespace epvs::data {
@@ -16,26 +15,30 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::size_t kLeastScans = 5;
+constexpr double kFar = 3.5;
+
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t n = values.size();
   return 0.5 * (values[(n - 1) / 2] + values[n / 2]);
 }
 
-/// Iglewicz & Hoaglin's modified z-scores of the volumes, NaN for regions of fewer than 5 scans.
-std::vector<double> robust_z(const std::vector<QcRow>& rows) {
-  std::map<std::string, std::vector<double>> volumes;
-  for (const QcRow& row : rows) volumes[row.region].push_back(row.volume_mm3);
-  std::vector<double> z;
+/// Modified z-scores of a member within its region; NaN for fewer than 5 scans that have it.
+std::vector<double> robust_z(const std::vector<QcRow>& rows, double QcRow::*member) {
+  std::map<std::string, std::vector<double>> values;
   for (const QcRow& row : rows) {
-    const std::vector<double>& all = volumes[row.region];
-    z.push_back(std::numeric_limits<double>::quiet_NaN());
-    if (all.size() < 5) continue;
+    if (std::isfinite(row.*member)) values[row.region].push_back(row.*member);
+  }
+  std::vector<double> z(rows.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::vector<double>& all = values[rows[i].region];
+    if (all.size() < kLeastScans || !std::isfinite(rows[i].*member)) continue;
     const double middle = median(all);
     std::vector<double> distances;
-    for (const double volume : all) distances.push_back(std::abs(volume - middle));
+    for (const double value : all) distances.push_back(std::abs(value - middle));
     const double spread = median(distances);
-    if (spread > 0) z.back() = 0.6745 * (row.volume_mm3 - middle) / spread;
+    if (spread > 0) z[i] = 0.6745 * (rows[i].*member - middle) / spread;
   }
   return z;
 }
@@ -45,27 +48,21 @@ std::string rounded(double value, int digits) {
   return fmt::format("{:.{}f}", value, digits);
 }
 
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += c;
-    }
+std::vector<std::string> cohort_reasons(double volume_z, double sharpness_z) {
+  std::vector<std::string> reasons;
+  if (std::abs(volume_z) > kFar) {
+    reasons.push_back(
+        fmt::format("volume is far from the cohort's median (robust z {:.1f})", volume_z));
   }
-  return result;
+  if (sharpness_z < -kFar) {
+    reasons.push_back(fmt::format(
+        "blurred or moved: far less sharp than the cohort (robust z {:.1f})", sharpness_z));
+  }
+  if (sharpness_z > kFar) {
+    reasons.push_back(fmt::format(
+        "noisy or filtered: far sharper than the cohort (robust z {:.1f})", sharpness_z));
+  }
+  return reasons;
 }
 
 }  // namespace
@@ -78,112 +75,80 @@ std::string qc_picture_name(const std::string& key) {
   return key + "_qc.png";
 }
 
-core::Table qc_table(const std::vector<QcRow>& rows) {
-  core::Table table({"participant_id", "session_id", "region", "volume_mm3", "volume_robust_z",
-                     "label_volume_mm3", "cut_fraction", "edge_fraction", "outside_crop_fraction",
-                     "intensity_min", "intensity_max", "mi_before", "mi_after", "overlap",
-                     "seconds", "flag", "reason", "exclude"});
-  const std::vector<double> z = robust_z(rows);
+fs::path failures_path(const fs::path& out) {
+  return qc_folder(out) / "failed.tsv";
+}
+
+core::Table qc_table(const std::vector<QcRow>& rows, const std::vector<ExcludedScan>& excluded,
+                     const Exclusions& exclusions) {
+  core::Table table({"participant_id",
+                     "session_id",
+                     "region",
+                     "volume_mm3",
+                     "volume_robust_z",
+                     "label_volume_mm3",
+                     "cut_fraction",
+                     "edge_fraction",
+                     "outside_crop_fraction",
+                     "intensity_min",
+                     "intensity_max",
+                     "sharpness_per_mm",
+                     "sharpness_robust_z",
+                     "mi_before",
+                     "mi_after",
+                     "overlap",
+                     "seconds",
+                     "flag",
+                     "reason",
+                     "exclude",
+                     "exclude_reason"});
+  const std::vector<double> volume_z = robust_z(rows, &QcRow::volume_mm3);
+  const std::vector<double> sharpness_z = robust_z(rows, &QcRow::sharpness_per_mm);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const QcRow& row = rows[i];
     std::vector<std::string> reasons = row.reasons;
-    if (std::abs(z[i]) > 3.5) {
-      reasons.push_back(
-          fmt::format("volume is far from the cohort's median (robust z {:.1f})", z[i]));
+    for (std::string& reason : cohort_reasons(volume_z[i], sharpness_z[i])) {
+      reasons.push_back(std::move(reason));
     }
-    table.add_row({row.participant_id, row.session_id, row.region, rounded(row.volume_mm3, 1),
-                   rounded(z[i], 2), rounded(row.label_volume_mm3, 1), rounded(row.cut_fraction, 4),
-                   rounded(row.edge_fraction, 4), rounded(row.outside_crop_fraction, 4),
-                   core::format_number(row.intensity_min), core::format_number(row.intensity_max),
-                   rounded(row.mi_before, 4), rounded(row.mi_after, 4), rounded(row.overlap, 3),
-                   rounded(row.seconds, 2), reasons.empty() ? "ok" : "check",
-                   core::join(reasons, "; "), "no"});
+    table.add_row({row.participant_id,
+                   row.session_id,
+                   row.region,
+                   rounded(row.volume_mm3, 1),
+                   rounded(volume_z[i], 2),
+                   rounded(row.label_volume_mm3, 1),
+                   rounded(row.cut_fraction, 4),
+                   rounded(row.edge_fraction, 4),
+                   rounded(row.outside_crop_fraction, 4),
+                   core::format_number(row.intensity_min),
+                   core::format_number(row.intensity_max),
+                   rounded(row.sharpness_per_mm, 4),
+                   rounded(sharpness_z[i], 2),
+                   rounded(row.mi_before, 4),
+                   rounded(row.mi_after, 4),
+                   rounded(row.overlap, 3),
+                   rounded(row.seconds, 2),
+                   reasons.empty() ? "ok" : "check",
+                   core::join(reasons, "; "),
+                   "no",
+                   ""});
+  }
+  for (const ExcludedScan& scan : excluded) {
+    std::vector<std::string> cells;
+    for (const std::string& column : table.columns()) {
+      cells.push_back(exclusions.cell(scan, column));
+    }
+    const auto set = [&](const char* column, const std::string& text) {
+      cells[table.index(column)] = text;
+    };
+    set("participant_id", scan.participant_id);
+    set("session_id", scan.session_id);
+    set("region", scan.region);
+    set("flag", "excluded");
+    set("exclude", "yes");
+    set("exclude_reason", scan.reason);
+    table.add_row(std::move(cells));
   }
   return table;
-}
-
-std::string qc_page(const std::string& title, const core::Table& table) {
-  std::string page = fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title>\n"
-      "<style>body{{font:15px sans-serif;margin:2em;background:#111;color:#ddd}}"
-      "table{{border-collapse:collapse;font-size:13px}}td,th{{padding:.2em .6em;text-align:right;"
-      "border-bottom:1px solid #333}}td.text,th.text{{text-align:left}}tr.check{{color:#fb5}}"
-      "img{{max-width:100%;display:block}}a{{color:inherit}}</style></head><body>\n<h1>{0}</h1>\n"
-      "<p>Contours must lie on the structures. To leave a scan out, write <b>yes</b> into the "
-      "column "
-      "<b>exclude</b> of qc.tsv and run <code>epvs prepare</code> again with <code>--exclude "
-      "qc.tsv</code>.</p>\n<table><tr>",
-      escaped(title));
-  const auto is_text = [](const std::string& column) {
-    return column == "participant_id" || column == "session_id" || column == "region" ||
-           column == "flag" || column == "reason";
-  };
-  for (const std::string& column : table.columns()) {
-    page += fmt::format("<th{}>{}</th>", is_text(column) ? " class=\"text\"" : "", escaped(column));
-  }
-  page += "</tr>\n";
-  std::vector<std::string> keys;
-  std::vector<std::string> flagged;
-  const std::size_t flag = table.index("flag");
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    ScanInput input;
-    input.participant_id = table.cell(row, 0);
-    if (!table.missing(row, 1)) input.session_id = table.cell(row, 1);
-    const std::string key = input.key();
-    const bool check = table.cell(row, flag) == "check";
-    if (check && std::find(flagged.begin(), flagged.end(), key) == flagged.end()) {
-      flagged.push_back(key);
-    }
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
-    page += check ? "<tr class=\"check\">" : "<tr>";
-    for (std::size_t column = 0; column < table.columns().size(); ++column) {
-      const std::string text = escaped(table.cell(row, column));
-      page += fmt::format(
-          "<td{}>{}</td>", is_text(table.columns()[column]) ? " class=\"text\"" : "",
-          column == 0 ? fmt::format("<a href=\"#{0}\">{1}</a>", escaped(key), text) : text);
-    }
-    page += "</tr>\n";
-  }
-  page += "</table>\n";
-  const auto show = [&page](const std::string& key, const std::string& note) {
-    page += fmt::format(
-        "<h2 id=\"{0}\">{0}{2}</h2><img loading=\"lazy\" alt=\"three planes of {0}\" "
-        "src=\"{1}\">\n",
-        escaped(key), escaped(qc_picture_name(key)), note);
-  };
-  for (const std::string& key : flagged) show(key, " (check)");
-  for (const std::string& key : keys) {
-    if (std::find(flagged.begin(), flagged.end(), key) == flagged.end()) show(key, "");
-  }
-  return page + "</body></html>\n";
-}
-
-Exclusions::Exclusions(const fs::path& path) {
-  const core::Table table = core::Table::read(path);
-  const auto cell = [&table](std::size_t row, const char* column) -> std::string {
-    if (!table.has(column) || table.missing(row, table.index(column))) return {};
-    return table.cell(row, column);
-  };
-  table.index("participant_id");
-  table.index("exclude");
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    const std::string word = core::lower(cell(row, "exclude"));
-    if (word != "yes" && word != "no" && !word.empty()) {
-      throw core::InputError(fmt::format("{}: exclude is '{}'; expected yes or no",
-                                         table.where(row), cell(row, "exclude")));
-    }
-    if (word == "yes") {
-      keys_.insert({cell(row, "participant_id"), cell(row, "session_id"), cell(row, "region")});
-    }
-  }
-}
-
-bool Exclusions::excludes(const ScanInput& input, const std::string& region) const {
-  return std::any_of(keys_.begin(), keys_.end(), [&](const auto& key) {
-    const auto& [participant, session, area] = key;
-    return participant == input.participant_id &&
-           (session.empty() || session == input.session_id) && (area.empty() || area == region);
-  });
 }
 
 }  // namespace epvs::data

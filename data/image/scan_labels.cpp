@@ -65,6 +65,7 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
 Eigen::Matrix4d ScanLabels::align(const ScanInput& input, const Volume<float>& scan,
                                   const Volume<float>& moving, const RegistrationOptions& options,
                                   const TransformName& name, bool carries_labels) {
+  labels_are_registered_ = labels_are_registered_ || carries_labels;
   const fs::path& folder = shared_.options().transforms;
   RegistrationResult result;
   try {

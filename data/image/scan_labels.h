@@ -22,6 +22,8 @@ class ScanLabels {
   ScanLabels& operator=(const ScanLabels&) = delete;
 
   const std::vector<LabelMap>& maps() const { return maps_; }
+  /// Whether a transform (found or read) lies between the scan and the labels.
+  bool labels_are_registered() const { return labels_are_registered_; }
   const std::vector<NamedTransform>& transforms() const { return transforms_; }
   /// Why a person should look at this registration; empty when nothing is wrong.
   const std::vector<std::string>& reasons() const { return reasons_; }
@@ -52,6 +54,7 @@ class ScanLabels {
   std::vector<std::string> warnings_;
   std::optional<Eigen::Matrix4d> affine_;
   std::optional<Eigen::Matrix4d> rigid_;
+  bool labels_are_registered_ = false;
   double information_before_ = 0;
   double information_after_ = 0;
   double overlap_ = 0;

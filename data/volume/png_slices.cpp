@@ -1,4 +1,6 @@
 // Slices of a scan as pictures, with the outlines of masks.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -119,15 +121,21 @@ void draw_outline(Picture& picture, const SliceSampler& sampler, const Contour& 
   }
 }
 
-void label_sides(Picture& picture, Plane plane) {
+}  // namespace
+
+void mark_sides(Picture& picture, Plane plane) {
   const std::string left = plane == Plane::kSagittal ? "A" : "R";
   const std::string right = plane == Plane::kSagittal ? "P" : "L";
   const int middle = picture.height / 2 - 7;
-  draw_text(picture, 4, middle, left, kInk, 2);
-  draw_text(picture, picture.width - 4 - text_width(right, 2), middle, right, kInk, 2);
+  const auto write = [&picture, middle](int x, const std::string& letter) {
+    for (const int dx : {-1, 1}) {  // a dark rim, to be read on bright fat
+      for (const int dy : {-1, 1}) draw_text(picture, x + dx, middle + dy, letter, {0, 0, 0}, 2);
+    }
+    draw_text(picture, x, middle, letter, kInk, 2);
+  };
+  write(4, left);
+  write(picture.width - 4 - text_width(right, 2), right);
 }
-
-}  // namespace
 
 GreyWindow robust_window(const Volume<float>& volume) {
   std::vector<float> values;
@@ -208,6 +216,12 @@ Shape largest_slices(const Volume<std::uint8_t>& mask) {
 
 Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
                             const std::vector<Contour>& contours, const std::string& title) {
+  return three_plane_picture(scan, centre, contours, title, robust_window(scan));
+}
+
+Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
+                            const std::vector<Contour>& contours, const std::string& title,
+                            const GreyWindow& window) {
   const Shape& shape = scan.geometry.shape;
   const Eigen::Vector3d spacing = scan.geometry.spacing_mm();
   Shape index{};
@@ -219,22 +233,21 @@ Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
   // Axial and coronal are as wide as x, sagittal as y: together 900 pixels.
   constexpr double kPixels = 900;
   const double mm_per_pixel = (2 * extent_mm[0] + extent_mm[1]) / kPixels;
-  const GreyWindow window = robust_window(scan);
   struct Panel {
     Plane plane;
     std::size_t axis;
     const char* name;
   };
-  static constexpr Panel kPanels[] = {{Plane::kAxial, 2, "axial z "},
-                                      {Plane::kCoronal, 1, "coronal y "},
-                                      {Plane::kSagittal, 0, "sagittal x "}};
+  static constexpr Panel kPanels[] = {{Plane::kAxial, 2, "axial"},
+                                      {Plane::kCoronal, 1, "coronal"},
+                                      {Plane::kSagittal, 0, "sagittal"}};
   std::vector<Picture> pictures;
   int width = kMargin;
   int height = 0;
   for (const Panel& panel : kPanels) {
     pictures.push_back(
         slice_picture(scan, panel.plane, index[panel.axis], mm_per_pixel, window, contours));
-    label_sides(pictures.back(), panel.plane);
+    mark_sides(pictures.back(), panel.plane);
     width += pictures.back().width + kMargin;
     height = std::max(height, pictures.back().height);
   }
@@ -247,7 +260,9 @@ Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     paste(canvas, pictures[i], left, kTitle + (height - pictures[i].height) / 2);
     draw_text(canvas, left, kTitle + height + 6,
-              kPanels[i].name + std::to_string(index[kPanels[i].axis]), kFaintInk, 1);
+              fmt::format("{}, slice {} of {}", kPanels[i].name, index[kPanels[i].axis] + 1,
+                          shape[kPanels[i].axis]),
+              kFaintInk, 1);
     left += pictures[i].width + kMargin;
   }
   return canvas;

@@ -1,6 +1,7 @@
 // `epvs prepare` as users meet it: both label routes, every bad input, stops, kills and
 // continuations.
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <numeric>
@@ -98,7 +100,7 @@ class Prepare : public testing::Test {
   }
   /// What failed.tsv says about a participant.
   std::string failure(const std::string& id) const {
-    const core::Table table = core::Table::read(folder_ / "failed.tsv");
+    const core::Table table = core::Table::read(folder_ / "out_qc/failed.tsv");
     for (std::size_t row = 0; row < table.rows(); ++row) {
       if (table.cell(row, "participant_id") == id) {
         return table.cell(row, "error") + " " + table.cell(row, "hint");
@@ -184,7 +186,7 @@ TEST_F(Prepare, WritesCohortPicturesAndTables) {
   EXPECT_TRUE(fs::exists(folder_ / "out_qc/sub-01_qc.png"));
   EXPECT_TRUE(fs::exists(folder_ / "out_qc/index.html"));
   EXPECT_FALSE(fs::exists(folder_ / "out.h5.parts"));
-  EXPECT_FALSE(fs::exists(folder_ / "failed.tsv"));
+  EXPECT_FALSE(fs::exists(folder_ / "out_qc/failed.tsv"));
 }
 
 TEST_F(Prepare, BadScansNeverStopTheOthers) {
@@ -251,7 +253,7 @@ TEST_F(Prepare, AFourDimensionalScanIsRefusedAndAllFailedIsExit3) {
   fs::remove(plain);
   add("sub-01");
   expect(prepare(), 0, {});
-  EXPECT_FALSE(fs::exists(folder_ / "failed.tsv"));
+  EXPECT_FALSE(fs::exists(folder_ / "out_qc/failed.tsv"));
 }
 
 TEST_F(Prepare, UsageErrors) {
@@ -324,6 +326,81 @@ TEST_F(Prepare, TermStopsAfterTheScanInWork) {
   expect(prepare(), 0, {"were finished by an earlier run"});
 }
 
+TEST_F(Prepare, AfterAFailureOnlyTheMendedScanIsPrepared) {
+  for (int i = 1; i <= 3; ++i) add("sub-0" + std::to_string(i));
+  const Volume<float> good = noise(grid_);
+  write(scan_path("sub-02"), Volume<float>(grid_, 5.0F));
+  expect(prepare(), 4, {"1 of 3 scans failed: sub-02", "failed.tsv", "--force", "out.h5.parts"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 2U);
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").provenance().at("failed").size(), 1U);
+  EXPECT_EQ(finished_parts(), 2U);
+  // Another option: nothing that is there fits.
+  std::vector<std::string> other = arguments({"--force"});
+  std::replace(other.begin(), other.end(), std::string("1"), std::string("1.5"));  // --sigma-voxels
+  const CommandResult changed = run_epvs(other, folder_.path());
+  expect(changed, 4, {});
+  EXPECT_EQ(changed.err.find("are kept ("), std::string::npos) << changed.err;
+  expect(prepare({"--force"}), 4, {"1 of 3 scans failed"});
+
+  write(scan_path("sub-02"), good);
+  expect(prepare({"--force"}), 0, {"2 of 3 scans were finished by an earlier run and are kept"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 3U);
+  EXPECT_FALSE(fs::exists(folder_ / "out.h5.parts"));
+  EXPECT_FALSE(fs::exists(folder_ / "out_qc/failed.tsv"));
+  // The same as one that was prepared at once.
+  fs::rename(folder_ / "out.h5", folder_ / "mended.h5");
+  expect(prepare(), 0, {});
+  const data::CohortReader mended(folder_ / "mended.h5");
+  const data::CohortReader at_once(folder_ / "out.h5");
+  EXPECT_EQ(mended.fingerprint(), at_once.fingerprint());
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(mended.read_roi("bg", row), at_once.read_roi("bg", row));
+  }
+}
+
+TEST_F(Prepare, TwoOutputsInOneFolderHaveTheirOwnFailures) {
+  add("sub-01");
+  add("sub-02");
+  write(scan_path("sub-02"), Volume<float>(grid_, 5.0F));
+  expect(prepare(), 4, {});
+  std::vector<std::string> other = arguments({"--participant-label", "01"});
+  other[2] = "other.h5";
+  expect(run_epvs(other, folder_.path()), 0, {});
+  EXPECT_TRUE(fs::exists(folder_ / "out_qc/failed.tsv"));
+  EXPECT_FALSE(fs::exists(folder_ / "other_qc/failed.tsv"));
+}
+
+TEST_F(Prepare, AMemoryBudgetLimitsTheScansAtATime) {
+  for (int i = 1; i <= 4; ++i) add("sub-0" + std::to_string(i));
+  expect(prepare({"--threads", "2", "--memory-gb", "4"}), 0, {"up to 2 scans at a time"});
+  fs::rename(folder_ / "out.h5", folder_ / "two.h5");
+  expect(prepare({"--threads", "2", "--memory-gb", "0.01"}), 0,
+         {"sub-03 needs about 0.1 GiB of memory, more than the budget of 0.0 GiB: it is prepared "
+          "alone",
+          "up to 1 scans at a time, 2 threads each"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").fingerprint(),
+            data::CohortReader(folder_ / "two.h5").fingerprint());
+  expect(prepare({"--force", "--memory-gb", "-1"}), 2, {"--memory-gb"});
+}
+
+TEST_F(Prepare, ARealFullDiskIsARunError) {
+  add("sub-01");
+  const fs::path disk = folder_ / "disk";
+  fs::create_directory(disk);
+  // Room for the tables, not for the picture and the volumes.
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=64k") != 0) {
+    GTEST_SKIP() << "no small file system could be mounted (that needs root): "
+                 << std::strerror(errno);
+  }
+  std::vector<std::string> small = arguments();
+  small[2] = "disk/out.h5";
+  const CommandResult result = run_epvs(small, folder_.path());
+  const bool there = fs::exists(disk / "out.h5");
+  ::umount(disk.c_str());
+  expect(result, 1, {"No space left on device"});
+  EXPECT_FALSE(there);
+}
+
 TEST_F(Prepare, AFullDiskIsARunError) {
   add("sub-01");
   const pid_t child = start({"--threads", "1"}, 4096);  // no file may grow beyond 4 KiB
@@ -386,11 +463,31 @@ TEST_F(Prepare, ExclusionsAreHonouredAndRecorded) {
   add("sub-01");
   add("sub-02");
   core::write_text(folder_ / "qc.tsv", "participant_id\tregion\texclude\nsub-01\tbg\tyes\n");
-  expect(prepare({"--exclude", "qc.tsv"}), 0, {"1 excluded"});
+  expect(prepare({"--exclude", "qc.tsv"}), 0,
+         {"1 of 2 scans", "excluded: sub-01 bg (no reason given)"});
   const data::CohortReader reader(folder_ / "out.h5");
   ASSERT_EQ(reader.rows("bg").size(), 1U);
   EXPECT_EQ(reader.rows("bg")[0].participant_id, "sub-02");
-  EXPECT_EQ(reader.provenance().at("excluded"), core::Json::array({"sub-01 bg"}));
+  const core::Json left_out = reader.provenance().at("excluded");
+  ASSERT_EQ(left_out.size(), 1U);
+  EXPECT_EQ(left_out[0]["participant_id"], "sub-01");
+  EXPECT_EQ(left_out[0]["region"], "bg");
+  EXPECT_EQ(left_out[0]["reason"], "no reason given");
+  EXPECT_EQ(reader.provenance().at("scans_found"), 2);
+  fs::remove(folder_ / "out.h5");
+  // The table that was written can be edited and given again, over itself.
+  core::write_text(folder_ / "out_qc/qc.tsv",
+                   "participant_id\tregion\tvolume_mm3\texclude\texclude_reason\n"
+                   "sub-02\tbg\t7\tyes\tmotion\nsub-99\tbg\t7\tyes\tgone\n");
+  for (int i = 0; i < 2; ++i) {
+    expect(prepare({"--exclude", "out_qc/qc.tsv", "--force"}), 0,
+           {"excluded: sub-02 bg (motion)", i == 0 ? "names sub-99 bg" : ""});
+    const core::Table qc = core::Table::read(folder_ / "out_qc/qc.tsv");
+    ASSERT_EQ(qc.rows(), 2U);
+    EXPECT_EQ(qc.cell(1, "flag"), "excluded");
+    EXPECT_EQ(qc.cell(1, "exclude_reason"), "motion");
+    EXPECT_EQ(qc.number(1, "volume_mm3"), 7);
+  }
   fs::remove(folder_ / "out.h5");
   core::write_text(folder_ / "qc.tsv", "participant_id\texclude\nsub-01\tyes\nsub-02\tyes\n");
   expect(prepare({"--exclude", "qc.tsv"}), 2, {"--exclude leaves no scan"});
@@ -496,7 +593,8 @@ TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
   expect(by_atlas({"--transforms", "saved"}), 0, {});
   const data::CohortReader second(folder_ / "out.h5");
   EXPECT_EQ(reader.read_hard("bg", 0), second.read_hard("bg", 0));
-  EXPECT_EQ(core::Table::read(folder_ / "out_qc/qc.tsv").cell(0, "mi_after"), "n/a");
+  const core::Table again = core::Table::read(folder_ / "out_qc/qc.tsv");
+  EXPECT_NEAR(again.number(0, "mi_after"), qc.number(0, "mi_after"), 0.01);
 }
 
 TEST_F(PrepareByAtlas, P1MovesTheScanToTheTemplate) {

@@ -9,7 +9,6 @@
 #include "core/json.h"
 #include "data/image/inputs.h"
 #include "data/image/prepare_options.h"
-#include "data/image/qc.h"
 #include "data/image/region.h"
 #include "data/image/weights_header.h"
 #include "data/nifti/nifti.h"
@@ -360,67 +359,6 @@ TEST(Region, EmptyForeignAndMissingRegionsAreRefused) {
   Geometry most = grid;  // 2 of 12 columns are cut off
   most.shape[0] = 28;
   EXPECT_NEAR(make(most, "bg").fraction_outside, 2.0 / 12.0, 1e-12);
-}
-
-QcRow qc_row(int number, double volume) {
-  QcRow row;
-  row.participant_id = "sub-" + std::to_string(number);
-  row.region = "bg";
-  row.volume_mm3 = volume;
-  return row;
-}
-
-TEST(Qc, AVolumeFarFromTheCohortIsFlagged) {
-  std::vector<QcRow> rows;
-  for (int i = 0; i < 7; ++i) rows.push_back(qc_row(i, 10000 + 100 * i));
-  rows.push_back(qc_row(7, 30000));
-  rows[0].reasons = {"looks <odd>"};
-  const core::Table table = qc_table(rows);
-  EXPECT_EQ(table.cell(7, "flag"), "check");
-  EXPECT_NE(table.cell(7, "reason").find("median"), std::string::npos);
-  EXPECT_EQ(table.cell(3, "flag"), "ok");
-  EXPECT_EQ(table.cell(0, "flag"), "check");
-  // Volumes 10000..10600 and 30000: median 10350, MAD 200 (0.6745 x 250 / 200 for 10600).
-  EXPECT_NEAR(table.number(6, "volume_robust_z"), 0.6745 * 250 / 200, 0.006);
-  const std::string page = qc_page("cohort", table);
-  EXPECT_NE(page.find("looks &lt;odd&gt;"), std::string::npos);
-  EXPECT_LT(page.find("src=\"sub-0_qc.png\""), page.find("src=\"sub-1_qc.png\""));
-  EXPECT_LT(page.find("src=\"sub-7_qc.png\""), page.find("src=\"sub-1_qc.png\""));
-}
-
-TEST(Qc, RowsComeBackFromJson) {
-  QcRow row = qc_row(1, 123.25);
-  row.mi_before = std::nan("");
-  row.mi_after = 0.5;
-  row.reasons = {"a", "b"};
-  const QcRow back = QcRow::from_json(row.to_json());
-  EXPECT_EQ(back.volume_mm3, 123.25);
-  EXPECT_TRUE(std::isnan(back.mi_before));
-  EXPECT_EQ(back.mi_after, 0.5);
-  EXPECT_EQ(back.reasons, row.reasons);
-}
-
-TEST(Qc, ExclusionsOfAPersonAreRead) {
-  const TemporaryFolder folder;
-  core::write_text(folder / "qc.tsv",
-                   "participant_id\tsession_id\tregion\texclude\n"
-                   "sub-1\tn/a\tbg\tyes\nsub-1\tn/a\tcso\tno\nsub-2\tses-1\tn/a\tYes\n");
-  const Exclusions exclusions(folder / "qc.tsv");
-  ScanInput one;
-  one.participant_id = "sub-1";
-  EXPECT_TRUE(exclusions.excludes(one, "bg"));
-  EXPECT_FALSE(exclusions.excludes(one, "cso"));
-  ScanInput two;
-  two.participant_id = "sub-2";
-  two.session_id = "ses-1";
-  EXPECT_TRUE(exclusions.excludes(two, "cso"));
-  two.session_id = "ses-2";
-  EXPECT_FALSE(exclusions.excludes(two, "cso"));
-  core::write_text(folder / "bad.tsv", "participant_id\texclude\nsub-1\tperhaps\n");
-  expect_error<core::InputError>([&] { Exclusions(folder / "bad.tsv"); },
-                                 {"bad.tsv line 2", "'perhaps'", "yes or no"});
-  core::write_text(folder / "none.tsv", "participant_id\nsub-1\n");
-  expect_error<core::InputError>([&] { Exclusions(folder / "none.tsv"); }, {"exclude"});
 }
 
 }  // namespace
