@@ -264,6 +264,113 @@ TEST_F(Infer, TestTimeFlipsMakeTheScoreInvariant) {
   EXPECT_GT(difference({"--flip-axes", "y"}), 1e-3);
 }
 
+/// A volume of 12 x 10 x 8 voxels, x fastest, turned round along the axes named.
+std::vector<float> turned(const std::vector<float>& volume, const std::string& axes) {
+  std::vector<float> out(volume.size());
+  const auto at = [&](const char axis, std::size_t i, std::size_t n) {
+    return axes.find(axis) == std::string::npos ? i : n - 1 - i;
+  };
+  for (std::size_t i = 0; i < volume.size(); ++i) {
+    const std::size_t x = i % 12, y = i / 12 % 10, z = i / 120;
+    out[i] = volume[(at('z', z, 8) * 10 + at('y', y, 10)) * 12 + at('x', x, 12)];
+  }
+  return out;
+}
+
+TEST_F(Infer, MapsOfAnEnsembleWithFlipsBelongToItsScore) {
+  // Networks that differ in scale and bias; the score is the mean over both and all four flips.
+  std::vector<std::filesystem::path> files;
+  for (const std::uint64_t seed : {5, 6}) {
+    models::NetworkOptions options = tests::small_network();
+    options.pool_scale = static_cast<double>(seed);
+    options.bias_init = -static_cast<double>(seed);
+    files.push_back(folder_ / (std::to_string(seed) + ".safetensors"));
+    tests::write_weights(files.back(), options, seed, true);
+  }
+  const auto score = [&](const std::vector<float>& volume) {
+    double sum = 0;
+    for (const std::filesystem::path& file : files) {
+      for (const char* axes : {"", "x", "z", "xz"})
+        sum += tests::score_of(file, turned(volume, axes));
+    }
+    return sum / 8;
+  };
+  const Ensemble ensemble(files, "cpu", 1);
+  const data::CohortReader cohort(path("c.h5"));
+  InferenceRequest request;
+  request.region = "bg";
+  request.rows = {1};
+  request.attention = true;
+  request.saliency = true;
+  request.flip_axes = {"x", "z"};
+  InferenceResult result;
+  ensemble.run(
+      cohort, request, [&](const InferenceResult& r) { result = r; },
+      [](std::size_t, const std::string& reason) { ADD_FAILURE() << reason; });
+  const std::vector<float> volume = cohort.read_roi("bg", 1);
+  EXPECT_NEAR(result.score, score(volume), 1e-10);
+
+  double mean = 0;
+  for (const float v : result.attention) mean += v;
+  mean /= static_cast<double>(result.attention.size());
+  EXPECT_TRUE(ensemble.identity_holds());
+  EXPECT_NEAR(ensemble.identity_scale() * mean + ensemble.identity_bias(), result.score, 1e-5);
+  int smooth = 0;
+  for (std::size_t i = 7; i < volume.size(); i += 131) {
+    const auto moved = [&](float step) {
+      std::vector<float> v = volume;
+      v[i] += step;
+      return score(v);
+    };
+    const float step = 1.0F / 4096;
+    const double left = (moved(0) - moved(-step)) / step;
+    const double right = (moved(step) - moved(0)) / step;
+    if (std::abs(left - right) > 1e-3 * std::abs(left)) continue;
+    ++smooth;
+    EXPECT_NEAR(result.saliency[i], (left + right) / 2, 2e-3 * std::abs(left) + 1e-6);
+  }
+  EXPECT_GE(smooth, 3);
+}
+
+TEST_F(Infer, MapsWithFlipsAreTurnedBackBeforeTheyAreAveraged) {
+  tests::CohortPlan plan;
+  plan.second_is_flipped = true;  // sub-02 is sub-01, flipped along x
+  tests::write_cohort(folder_ / "f.h5", folder_ / "scan.nii.gz", plan);
+  const data::CohortReader cohort(path("f.h5"));
+  const Ensemble ensemble({folder_ / "w.safetensors"}, "cpu", 1);
+  struct Maps {
+    std::vector<float> attention, saliency;
+  };
+  const auto maps_of = [&](std::size_t row, const std::vector<std::string>& flips) {
+    InferenceRequest request;
+    request.region = "bg";
+    request.rows = {row};
+    request.attention = request.saliency = true;
+    request.flip_axes = flips;
+    Maps maps;
+    ensemble.run(
+        cohort, request,
+        [&](const InferenceResult& r) {
+          maps = {r.attention, r.saliency};
+        },
+        [](std::size_t, const std::string& reason) { ADD_FAILURE() << reason; });
+    return maps;
+  };
+  const Maps plain = maps_of(0, {}), mirrored = maps_of(1, {}), both = maps_of(0, {"x"});
+  const auto expect_mean = [](const std::vector<float>& mean, const std::vector<float>& a,
+                              const std::vector<float>& b) {
+    const std::vector<float> back = turned(b, "x");
+    double wrong = 0;  // if the second were not turned back
+    for (std::size_t i = 0; i < mean.size(); ++i) {
+      EXPECT_NEAR(mean[i], (a[i] + back[i]) / 2, 1e-5);
+      wrong = std::max<double>(wrong, std::abs(mean[i] - (a[i] + b[i]) / 2));
+    }
+    EXPECT_GT(wrong, 1e-3);
+  };
+  expect_mean(both.attention, plain.attention, mirrored.attention);
+  expect_mean(both.saliency, plain.saliency, mirrored.saliency);
+}
+
 TEST_F(Infer, DetectionsAreTheHighestMaximaInTheCoordinatesOfTheScan) {
   // Weights whose map is positive on average: score > bias.
   const std::vector<float> first = data::CohortReader(path("c.h5")).read_roi("bg", 0);
