@@ -48,6 +48,10 @@ class Media2019 : public Network {
   }
 
   Tensor forward(const Tensor& x) override {
+    return dense_.back()->forward(features(x)).squeeze(1);
+  }
+
+  Tensor features(const Tensor& x) override {
     const bool ceil = options().pool_rounding == "ceil";
     Tensor maps = x;
     std::size_t next = 0;
@@ -65,9 +69,10 @@ class Media2019 : public Network {
     for (std::size_t i = 0; i + 1 < dense_.size(); ++i) {
       features = dense_[i]->forward(features).relu_();
     }
-    return dense_.back()->forward(features).squeeze(1);
+    return features;
   }
 
+  Tensor output_weight_tensor() const override { return dense_.back()->weight; }
   Tensor output_bias_tensor() const override { return dense_.back()->bias; }
 
  private:
@@ -94,16 +99,18 @@ class Cnn4 : public Network {
         "output", std::make_shared<Dense>(2 * features + (wants_concat(options) ? pooled : 0), 1));
   }
 
-  Tensor forward(const Tensor& x) override {
+  Tensor forward(const Tensor& x) override { return output_->forward(features(x)).squeeze(1); }
+
+  Tensor features(const Tensor& x) override {
     Tensor maps = conv2_->forward(conv1_->forward(x).relu_()).relu_();
     if (wants_concat(options())) maps = torch::cat({maps, x}, 1);
     const Tensor pooled = torch::max_pool3d(maps, 2);
     maps = conv4_->forward(conv3_->forward(pooled).relu_()).relu_();
     if (wants_concat(options())) maps = torch::cat({maps, pooled}, 1);
-    const Tensor features = global_pool(maps, options().pool) * options().pool_scale;
-    return output_->forward(features).squeeze(1);
+    return global_pool(maps, options().pool) * options().pool_scale;
   }
 
+  Tensor output_weight_tensor() const override { return output_->weight; }
   Tensor output_bias_tensor() const override { return output_->bias; }
 
  private:
@@ -131,6 +138,7 @@ class GpUnet : public Network {
   }
 
   Tensor forward(const Tensor& x) override { return scores_of(last_maps(x)); }
+  Tensor features(const Tensor& x) override { return features_of(last_maps(x)); }
   bool has_attention() const override { return true; }
   Tensor attention(const Tensor& x) override { return attention_of(last_maps(x)); }
   ScoresAndAttention forward_with_attention(const Tensor& x) override {
@@ -138,13 +146,14 @@ class GpUnet : public Network {
     return {scores_of(maps), attention_of(maps)};
   }
 
+  Tensor output_weight_tensor() const override { return output_->weight; }
   Tensor output_bias_tensor() const override { return output_->bias; }
 
  private:
-  Tensor scores_of(const Tensor& maps) {
-    const Tensor features = global_pool(maps, options().pool) * options().pool_scale;
-    return output_->forward(features).squeeze(1);
+  Tensor features_of(const Tensor& maps) {
+    return global_pool(maps, options().pool) * options().pool_scale;
   }
+  Tensor scores_of(const Tensor& maps) { return output_->forward(features_of(maps)).squeeze(1); }
   /// Sums over channels without a copy of the maps: (N, 1, C) times (N, C, V) is (N, 1, V).
   Tensor attention_of(const Tensor& maps) {
     const Tensor weights =

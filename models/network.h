@@ -17,6 +17,9 @@ class Network : public torch::nn::Module {
   const NetworkOptions& options() const { return options_; }
   /// x: (N, 1, Z, Y, X) -> scores (N).
   virtual torch::Tensor forward(const torch::Tensor& x) = 0;
+  /// x: (N, 1, Z, Y, X) -> what the output unit sees, (N, K), pool_scale included:
+  /// score = features . output_weight_tensor() + output_bias().
+  virtual torch::Tensor features(const torch::Tensor& x) = 0;
   virtual bool has_attention() const { return false; }
   /// x: (N, 1, Z, Y, X) -> attention maps (N, 1, Z, Y, X): M = sum_k w_k f_k of the last
   /// convolution, the bias left out (P2 section 3.2), so that with average pooling
@@ -28,6 +31,8 @@ class Network : public torch::nn::Module {
     torch::Tensor attention;
   };
   virtual ScoresAndAttention forward_with_attention(const torch::Tensor& x);
+  /// The weights (1, K) of the output unit: the parameter itself.
+  virtual torch::Tensor output_weight_tensor() const = 0;
   /// The bias of the output unit: the parameter itself, and its value.
   virtual torch::Tensor output_bias_tensor() const = 0;
   double output_bias() const;

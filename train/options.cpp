@@ -70,6 +70,12 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
       .choices({"loss", "mae", "pearson", "icc2"});
   table.add("train.bias_init_from_labels", &train.bias_init_from_labels,
             "start the last bias at the mean training label, not at network.bias_init");
+  table
+      .add("train.output_fit", &train.output_fit,
+           "ridge: before the first epoch the output unit is set to the ridge regression of the "
+           "labels on the features of the training scans; with --init the penalty pulls towards "
+           "the weights it had")
+      .choices({"none", "ridge"});
   table.add("train.pool_scale_from_voxels", &train.pool_scale_from_voxels,
             "set network.pool_scale to the voxels of the input / 1000: counts are diluted over all "
             "voxels by an average, and plain average pooling learns slowly");

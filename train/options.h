@@ -45,6 +45,7 @@ struct TrainOptions {
   std::string stop_metric = "loss";
 
   bool bias_init_from_labels = false;
+  std::string output_fit = "none";  ///< none or ridge
   bool pool_scale_from_voxels = false;
 
   double checkpoint_minutes = 10.0;

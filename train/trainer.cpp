@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "core/random.h"
 #include "train/loss.h"
 #include "train/optimizer_setup.h"
+#include "train/output_fit.h"
 #include "train/training_table.h"
 
 namespace epvs::train {
@@ -48,6 +50,7 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
 
 void Trainer::resume() {
   if (team_.is_first()) read_checkpoint();
+  resumed_ = true;
   share_state();
   share_weights();
   for (const auto& [name, tensor] : optimizer_->state()) team_.broadcast({tensor});
@@ -82,9 +85,24 @@ void Trainer::read_checkpoint() {
   write_training_table(job_.run_folder / "training.tsv", state_.history);
 }
 
+void Trainer::fit_output_unit() {
+  if (job_.recipe.train.output_fit != "ridge") return;
+  const RidgeFit fit =
+      fit_output(*network_, source_, job_.examples.train, labels_of(job_.examples.train),
+                 job_.recipe.train.batch_size, job_.device, job_.init.has_value(), [this] {
+                   if (team_.alone()) signals_.throw_if_stopped();
+                 });
+  log_.info(
+      "output unit fitted by ridge regression to {} scans: penalty {:.3g}, {:.1f} degrees of "
+      "freedom, root mean square error {:.3g}, cross-validated {:.3g}",
+      job_.examples.train.size(), fit.penalty, fit.degrees_of_freedom, std::sqrt(fit.mean_square),
+      std::sqrt(fit.gcv));
+}
+
 TrainingSummary Trainer::run() {
   const TrainOptions& options = job_.recipe.train;
   epoch_part_start_ = Clock::now();
+  if (!resumed_ && team_.is_first()) fit_output_unit();
   share_weights();
   if (state_.epoch == 0 && state_.batch == 0) checkpoint();
   if (options.tensorboard && team_.is_first()) {

@@ -79,6 +79,7 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  void fit_output_unit();
   void train_epoch(core::Progress& progress);
   double train_batch(const std::vector<std::size_t>& rows, const torch::Tensor& volumes,
                      double weight);
@@ -111,6 +112,7 @@ class Trainer {
   std::unique_ptr<Monitor> monitor_;
   std::map<std::size_t, std::size_t> example_by_row_;
   CollapseWatch collapse_;
+  bool resumed_ = false;
   bool uses_best_weights_ = false;
   Clock::time_point epoch_part_start_;
   Clock::time_point last_checkpoint_;

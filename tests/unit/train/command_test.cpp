@@ -185,6 +185,28 @@ TEST_F(TrainCommandTest, KillAtAnyMomentThenResumeIsBitEqual) {
   EXPECT_EQ(history("whole"), history("killed"));
 }
 
+TEST_F(TrainCommandTest, FittedOutputUnitStartsTheTrainingOnceAlsoAcrossAKill) {
+  ASSERT_EQ(train("init", {"--set", "train.epochs=1"}).exit_code, 0);
+  const std::vector<std::string> settings = {"--init", folder_ / "init", "--set",
+                                             "train.output_fit=ridge", "--set", "train.epochs=30"};
+  const CommandResult whole = train("whole", settings);
+  expect_failure(whole, 0, {"output unit fitted by ridge regression to 18 scans"});
+  ASSERT_EQ(train("plain", {"--init", folder_ / "init", "--set", "train.epochs=30"}).exit_code, 0);
+  EXPECT_NE(file("whole/weights.safetensors"), file("plain/weights.safetensors"));
+  // Killed when the first checkpoint is there: a second fit would start from other weights.
+  Process process(arguments("killed", settings), folder_ / "err");
+  while (!fs::exists(folder_ / "killed/checkpoints/last/DONE")) sleep_ms(1);
+  process.send(SIGKILL);
+  ASSERT_EQ(process.wait().exit_code, 128 + SIGKILL) << "the training ended before the kill";
+  std::vector<std::string> resume = settings;
+  resume.emplace_back("--resume");
+  const CommandResult resumed = train("killed", resume);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(resumed.err.find("output unit fitted"), std::string::npos);
+  EXPECT_EQ(history("whole"), history("killed"));
+  EXPECT_EQ(file("whole/weights.safetensors"), file("killed/weights.safetensors"));
+}
+
 TEST_F(TrainCommandTest, EarlyStoppingSurvivesResume) {
   const std::vector<std::string> settings = {
       "--set", "train.epochs=40", "--set", "train.patience=3", "--set", "train.min_delta=1"};
