@@ -98,11 +98,11 @@ std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options
     const auto voxels = voxels_of(path);
     need += voxels ? *voxels * bytes_per_voxel : kUnknownScan;
   };
-  add(input.scan, 12);
+  add(input.scan, 10);
   if (!options.uses_atlas()) {
-    if (options.labels_space == "t1w" && !input.t1w.empty()) add(input.t1w, 60);
+    if (options.labels_space == "t1w" && !input.t1w.empty()) add(input.t1w, 14);
     try {
-      add(input.labels.empty() ? labels_of(input, options.labels) : input.labels, 20);
+      add(input.labels.empty() ? labels_of(input, options.labels) : input.labels, 8);
     } catch (const core::Error&) {  // prepare_scan says what is wrong
     }
   }

@@ -17,11 +17,10 @@ namespace epvs::data {
 std::uintmax_t available_memory(const std::filesystem::path& root = "/");
 
 /// Bytes that `prepare_scan` takes at its peak for one scan, from the headers of its files only:
-/// 56 MiB, 12 bytes per voxel of the scan, 60 bytes per voxel of a T1w scan that is registered and
-/// 20 per voxel of its label map, 40 bytes per voxel of the largest crop with its surroundings, and
-/// 10 per voxel of every crop. Fitted to peaks measured on clinical scans (docs/prepare.md) and
-/// rounded upwards. A file that cannot be read counts as 1 GiB: it is left to prepare_scan to
-/// report.
+/// 56 MiB, 10 bytes per voxel of the scan, 14 per voxel of a T1w scan that is registered, 8 per
+/// voxel of its label map, 40 per voxel of the largest crop with its surroundings, and 10 per voxel
+/// of every crop: 1.3 to 1.6 times what was measured (docs/results/prepare-speed.md). A file whose
+/// header cannot be read counts as 1 GiB; prepare_scan says what is wrong with it.
 std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options,
                            const std::vector<PreprocessingOptions>& regions);
 
