@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "eval/covariates.h"
 #include "eval/estimate.h"
+#include "eval/vuong.h"
 
 namespace epvs::eval {
 namespace {
@@ -81,6 +82,7 @@ class FitWriter {
     if (has_dispersion(options_.model)) write_dispersion(fit);
     write_overall(fit, count, zero, count_design, zero_design);
     write_likelihood_ratios(fit, units, count_covariates, zero_covariates);
+    if (has_zero_part(options_.model)) write_vuong(fit, count_design, zero_design);
     write_fit(fit);
   }
 
@@ -169,6 +171,24 @@ class FitWriter {
       }
       add_value("likelihood_ratio", dropped->name(), test.statistic, test.p, note);
     }
+  }
+
+  /// Against the model without zero part that has the same dispersion.
+  void write_vuong(const CountFit& fit, const Design& count_design, const Design& zero_design) {
+    const CountModel plain =
+        has_dispersion(fit.fitted) ? CountModel::kNegativeBinomial : CountModel::kPoisson;
+    const CountFit other = fit_counts(counts_.values, count_design, zero_design, plain);
+    const VuongTest test = vuong_test(counts_.values, count_design, zero_design, fit, other);
+    const std::string note = test.note.empty()
+                                 ? "z against " + name_of(other.fitted) +
+                                       ", positive: zero inflation fits better; p one-sided"
+                                 : test.note;
+    const auto row = [&](const char* term, const VuongStatistic& s) {
+      add("vuong", term, {term, s.z, kNaN, s.z, s.p, {}}, {kNaN, kNaN, kNaN}, kNaN, note);
+    };
+    row("raw", test.raw);
+    row("aic", test.aic);
+    row("bic", test.bic);
   }
 
   void write_fit(const CountFit& fit) {

@@ -40,6 +40,7 @@ struct AssociationOptions {
 ///   overall           log ratio of mean predictions, both parts together, per `per` (numbers only)
 ///   dispersion        log_theta; ratio = theta with its interval
 ///   likelihood_ratio  estimate = statistic of dropping the covariate from both parts, note = df
+///   vuong             z of the zero-inflated against the plain model: raw, aic, bic (eval/vuong.h)
 ///   fit               estimate = log_likelihood, aic, bic, zeros, rounded, clipped
 /// `model` is the fitted model; the note of the fit row says where it is simpler than the
 /// requested. A fit that is not possible leaves one row per coefficient with n/a and the reason.
