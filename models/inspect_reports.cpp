@@ -274,7 +274,8 @@ Report inspect_run(const fs::path& folder) {
   if (!fs::exists(history)) {
     throw core::InputError(
         fmt::format("the folder {} holds no training.tsv, so it is no run folder", folder.string()),
-        "give a run folder of epvs train, or a file");
+        "give a run folder of epvs train, or a file; for a folder of DICOM: epvs prepare FOLDER "
+        "--list-series");
   }
   const core::Table table = core::Table::read(history);
   Report report;

@@ -1,11 +1,12 @@
 #include "data/image/dicom_header.h"
 
 #include <fmt/format.h>
-#include <gdcmAttribute.h>
+#include <gdcmDataSet.h>
 #include <gdcmReader.h>
 #include <gdcmSequenceOfItems.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <set>
 
@@ -46,13 +47,16 @@ std::vector<double> numbers_of(const gdcm::DataSet& data, const gdcm::Tag& tag) 
   return numbers;
 }
 
-template <std::uint16_t group, std::uint16_t element>
-std::optional<double> binary_number(const gdcm::DataSet& data) {
-  const gdcm::Tag tag(group, element);
-  if (!data.FindDataElement(tag) || data.GetDataElement(tag).IsEmpty()) return std::nullopt;
-  gdcm::Attribute<group, element> attribute{};
-  attribute.SetFromDataElement(data.GetDataElement(tag));
-  return static_cast<double>(attribute.GetValue());
+/// A little-endian number of type T (US: uint16, FD: double). Not by gdcm::Attribute, which aborts
+/// the program where the representation is another one.
+template <class T>
+std::optional<double> binary_number(const gdcm::DataSet& data, const gdcm::Tag& tag) {
+  if (!data.FindDataElement(tag)) return std::nullopt;
+  const gdcm::ByteValue* value = data.GetDataElement(tag).GetByteValue();
+  if (value == nullptr || value->GetLength() < sizeof(T)) return std::nullopt;
+  T number;
+  std::memcpy(&number, value->GetPointer(), sizeof(T));
+  return static_cast<double>(number);
 }
 
 std::optional<Eigen::Vector3d> vector3(const std::vector<double>& numbers, std::size_t from) {
@@ -119,7 +123,8 @@ void fill_values(const Groups& groups, DicomFrame& frame) {
   frame.slope = first(gdcm::Tag(0x0028, 0x1053), 1.0);
   frame.intercept = first(gdcm::Tag(0x0028, 0x1052), 0.0);
   frame.echo_time_ms = groups.in(gdcm::Tag(0x0018, 0x9114), [](const gdcm::DataSet& data) {
-    if (const auto effective = binary_number<0x0018, 0x9082>(data)) return *effective;
+    if (const auto effective = binary_number<double>(data, gdcm::Tag(0x0018, 0x9082)))
+      return *effective;
     const auto classic = numbers_of(data, gdcm::Tag(0x0018, 0x0081));
     return classic.empty() ? std::numeric_limits<double>::quiet_NaN() : classic.front();
   });
@@ -151,9 +156,12 @@ DicomFrame common_facts(const fs::path& path, const gdcm::DataSet& data) {
   }
   frame.modality = text_of(data, gdcm::Tag(0x0008, 0x0060));
   frame.photometric = text_of(data, gdcm::Tag(0x0028, 0x0004));
-  frame.rows = static_cast<std::int64_t>(binary_number<0x0028, 0x0010>(data).value_or(0));
-  frame.columns = static_cast<std::int64_t>(binary_number<0x0028, 0x0011>(data).value_or(0));
-  frame.samples = static_cast<int>(binary_number<0x0028, 0x0002>(data).value_or(1));
+  frame.rows = static_cast<std::int64_t>(
+      binary_number<std::uint16_t>(data, gdcm::Tag(0x0028, 0x0010)).value_or(0));
+  frame.columns = static_cast<std::int64_t>(
+      binary_number<std::uint16_t>(data, gdcm::Tag(0x0028, 0x0011)).value_or(0));
+  frame.samples =
+      static_cast<int>(binary_number<std::uint16_t>(data, gdcm::Tag(0x0028, 0x0002)).value_or(1));
   const auto expected = core::parse_integer(text_of(data, gdcm::Tag(0x0020, 0x1002)));
   frame.expected = expected.value_or(0);
   fill_image_type(data, frame);
@@ -220,13 +228,25 @@ bool is_image_class(const std::string& sop_class) {
   return kImages.contains(sop_class);
 }
 
+/// What GDCM's image reader would abort the program for.
+std::string values_problem(const gdcm::DataSet& data, const DicomHeader& header) {
+  const gdcm::Tag cosines(0x0020, 0x0037);
+  if (!text_of(data, cosines).empty() && numbers_of(data, cosines).size() != 6) {
+    return "its ImageOrientationPatient is not six numbers";
+  }
+  for (const DicomFrame& frame : header.frames) {
+    if (frame.slope == 0) return "its RescaleSlope is 0";
+  }
+  return {};
+}
+
 /// Why the pixels are too few for the images; empty when they are not.
 std::string pixels_problem(const DicomStructure& structure, const gdcm::DataSet& data,
                            const DicomHeader& header) {
   if (!structure.has_pixels) return "it ends before its pixels";
   if (structure.compressed) return {};
   const DicomFrame& first = header.frames.front();
-  const auto bits = binary_number<0x0028, 0x0100>(data).value_or(0);
+  const auto bits = binary_number<std::uint16_t>(data, gdcm::Tag(0x0028, 0x0100)).value_or(0);
   const std::int64_t needed = first.rows * first.columns * first.samples * first.frames_in_file *
                               static_cast<std::int64_t>(bits) / 8;
   if (structure.pixel_bytes >= needed) return {};
@@ -263,6 +283,7 @@ DicomHeader read_dicom_header(const fs::path& path) {
       }
       if (header.kind == DicomKind::kImage) {
         header.problem = pixels_problem(structure, data, header);
+        if (header.problem.empty()) header.problem = values_problem(data, header);
       }
       if (!header.problem.empty()) {
         header.kind = DicomKind::kDamaged;

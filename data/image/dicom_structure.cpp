@@ -19,6 +19,7 @@ constexpr std::uint32_t kItem = 0xfffee000U;
 constexpr std::uint32_t kItemEnd = 0xfffee00dU;
 constexpr std::uint32_t kSequenceEnd = 0xfffee0ddU;
 constexpr std::uint32_t kPixelData = 0x7fe00010U;
+constexpr std::uint32_t kGroupLength = 0x00020000U;
 constexpr std::uint32_t kMediaClass = 0x00020002U;
 constexpr std::uint32_t kTransferSyntax = 0x00020010U;
 constexpr int kDeepest = 32;
@@ -94,6 +95,12 @@ class Walker {
       }
       const Element element = read_element();
       require(element, element.length);
+      if (element.tag == kGroupLength && element.length == 4) {
+        const std::int64_t start = at_;
+        const std::int64_t rest = read_number(4);
+        if (rest > size_ - at_) throw Broken("its group 0002 is said to be longer than the file");
+        at_ = start;
+      }
       if (element.tag == kTransferSyntax) syntax = text(element.length);
       if (element.tag == kMediaClass) result.sop_class = text(element.length);
       at_ += element.length;

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "data/image/registration.h"
+#include "data/image/same_person.h"
 #include "data/image/scan_source.h"
 #include "data/nifti/nifti.h"
 #include "data/volume/label_numbers.h"
@@ -53,6 +54,7 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
       }
       to_labels = align(input, scan, t1w.image, options.rigid_registration(),
                         {"T2w", "T1w", "rigid"}, true);
+      check_sides(input, scan, t1w.image, to_labels);
     }
     maps_.push_back({&own_.back(), to_labels, path.string()});
   }
@@ -131,6 +133,17 @@ RegistrationResult ScanLabels::read_aligned(const FoundTransform& found, const V
                     file, fits[0].information, fits[1].information));
   }
   return result;
+}
+
+void ScanLabels::check_sides(const ScanInput& input, const Volume<float>& scan,
+                             const Volume<float>& t1w, const Eigen::Matrix4d& scan_to_t1w) {
+  const std::string cache_name = input.key() + " mirrored T1w";
+  const auto known = shared_.recall(cache_name);
+  const RegistrationResult mirrored = known ? *known : register_mirrored(scan, t1w);
+  shared_.remember(cache_name, mirrored);
+  if (const auto doubt = doubt_of(fit_of_sides(scan, t1w, scan_to_t1w, mirrored))) {
+    reasons_.push_back(*doubt);
+  }
 }
 
 std::optional<Eigen::Matrix4d> ScanLabels::scan_to_template() const {

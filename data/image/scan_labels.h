@@ -46,6 +46,10 @@ class ScanLabels {
   RegistrationResult read_aligned(const FoundTransform& found, const Volume<float>& scan,
                                   const Volume<float>& moving, const RegistrationOptions& options);
 
+  /// Adds a reason when the T1w scan is not of the same person, or one of the two is mirrored.
+  void check_sides(const ScanInput& input, const Volume<float>& scan, const Volume<float>& t1w,
+                   const Eigen::Matrix4d& scan_to_t1w);
+
   const SharedInputs& shared_;
   std::list<Volume<std::int32_t>> own_;
   std::vector<LabelMap> maps_;

@@ -297,8 +297,10 @@ StoredImage parse_nifti(const fs::path& given) {
     std::memcpy(&header, bytes.data(), sizeof(header));
     return parse(header, size != static_cast<std::int32_t>(sizeof(header)), path, convert2);
   }
-  throw core::InputError(fmt::format("{} is not an image that epvs reads", path.string()),
-                         "expected NIfTI (.nii, .nii.gz, .hdr/.img) or MGH (.mgh, .mgz); convert "
+  throw core::InputError(
+      fmt::format("{} is not an image that epvs reads", path.string()),
+      "expected NIfTI (.nii, .nii.gz, .hdr/.img) or MGH (.mgh, .mgz); a DICOM series "
+      "is given to epvs prepare as its folder"); convert "
                          "DICOM folders with dcm2niix");
 }
 

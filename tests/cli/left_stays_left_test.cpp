@@ -237,6 +237,25 @@ TEST_F(LeftStaysLeft, AMirroredHeaderMovesTheSpotToTheRight) {
   EXPECT_LT((found - mirrored).norm(), 1.5) << found.transpose();
 }
 
+/// Axes that are not at right angles, as an affine registration leaves them in a header: followed
+/// everywhere, and flagged.
+TEST_F(LeftStaysLeft, AShearedGridIsFollowed) {
+  Geometry grid = stored_grid("LAS", {60, 48, 20}, {1, 1, 2}, false);
+  grid.affine(0, 1) = 0.25;
+  grid.affine(0, 3) -= 0.25 * 0.5 * 47;
+  data::write_nifti(
+      folder_ / "labels.nii.gz",
+      labels_of(stored_grid("PIR", {50, 44, 36}, {1, 1, 1}, false), kStructure, {6, 8, 6}));
+  const Route route{"", "table", "nifti1", "LAS", false};
+  const CommandResult result = prepare(lay_out(route, spot_scan(grid)),
+                                       {"--labels", "labels.nii.gz", "--crop-voxels", "32,32,24"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("shear: axes 1 and 2 are 14.04 degrees"), std::string::npos)
+      << result.err;
+  const data::CohortReader reader(folder_ / "out.h5");
+  EXPECT_LT((brightest_in_roi(reader) - kSpot).norm(), 1.5) << brightest_in_roi(reader).transpose();
+}
+
 /// Routes that register: the head of the registration tests, with its cyst on the left.
 class LeftStaysLeftRegistered : public LeftStaysLeft {
  protected:

@@ -123,6 +123,8 @@ TEST_F(PrepareInputs, DicomFoldersOfACohort) {
          {"--series and --t1w-series choose from DICOM"});
   expect(prepare("scans.tsv", {"--list-series"}), 3, {"no DICOM folder whose series"});
   expect(tests::run_epvs({"prepare", "dicom"}, folder_.path()), 2, {"OUT is missing"});
+  expect(tests::run_epvs({"inspect", "dicom"}, folder_.path()), 3,
+         {"for a folder of DICOM: epvs prepare FOLDER --list-series"});
 }
 
 TEST_F(PrepareInputs, NoOutputNamesThePatient) {

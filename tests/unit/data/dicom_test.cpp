@@ -255,6 +255,11 @@ TEST(Dicom, WhatIsNoVolumeIsRefused) {
   expect_refused(
       [](std::size_t, DicomSlice& slice) { slice.image_type = "ORIGINAL\\PRIMARY\\M\\MOSAIC"; },
       {"a mosaic (several slices in one picture)", "dcm2niix"});
+  // Values for which GDCM would abort the program.
+  expect_refused([](std::size_t z, DicomSlice& slice) { slice.slope = z == 1 ? 0 : 1; },
+                 {"IM0001: its RescaleSlope is 0"});
+  expect_refused([](std::size_t z, DicomSlice& slice) { slice.extra_cosine = z == 1; },
+                 {"IM0001: its ImageOrientationPatient is not six numbers"});
   expect_refused([](std::size_t z, DicomSlice& slice) { slice.rows = z == 0 ? slice.rows : 0; },
                  {"one image (IM0000); a stack of slices was expected"});
   expect_refused([](std::size_t, DicomSlice& slice) { slice.modality = "CT"; },

@@ -33,7 +33,8 @@ struct DicomSlice {
   std::uint16_t rows = 0;
   std::uint16_t columns = 0;
   bool has_position = true;
-  Eigen::Vector3d position = Eigen::Vector3d::Zero();       ///< LPS
+  bool extra_cosine = false;                           ///< seven numbers in ImageOrientationPatient
+  Eigen::Vector3d position = Eigen::Vector3d::Zero();  ///< LPS
   Eigen::Vector3d along_row = Eigen::Vector3d::UnitX();     ///< LPS
   Eigen::Vector3d along_column = Eigen::Vector3d::UnitY();  ///< LPS
   Eigen::Vector2d spacing = {1, 1};                         ///< between columns, between rows
@@ -78,7 +79,9 @@ inline void write_dicom(const std::filesystem::path& path, const DicomSlice& sli
   };
   if (slice.has_position) {
     text(0x0020, 0x0032, gdcm::VR::DS, vector(slice.position));
-    text(0x0020, 0x0037, gdcm::VR::DS, vector(slice.along_row) + "\\" + vector(slice.along_column));
+    text(0x0020, 0x0037, gdcm::VR::DS,
+         vector(slice.along_row) + "\\" + vector(slice.along_column) +
+             (slice.extra_cosine ? "\\1" : ""));
   }
   text(0x0020, 0x1002, gdcm::VR::IS, slice.acquisition_images);
   number(0x0028, 0x0002, slice.samples);

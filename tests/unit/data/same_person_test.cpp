@@ -1,0 +1,85 @@
+// Same person, somebody else, or a mirrored header: what the sides of a head tell.
+#include "data/image/same_person.h"
+
+#include <gtest/gtest.h>
+
+#include "data/nifti/nifti.h"
+#include "tests/support/test_support.h"
+#include "tests/unit/data/head_phantom.h"
+
+namespace epvs::data {
+namespace {
+
+namespace fs = std::filesystem;
+using tests::centred_grid;
+
+SidesFit fit(const Volume<float>& fixed, const Volume<float>& moving) {
+  RegistrationOptions options;
+  options.motion = Motion::kRigid;
+  options.level_spacing_mm = {8, 4, 2};
+  const Eigen::Matrix4d found = register_volumes(fixed, moving, options).fixed_to_moving;
+  return fit_of_sides(fixed, moving, found, register_mirrored(fixed, moving));
+}
+
+TEST(SamePerson, WordsFollowTheQuotient) {
+  EXPECT_FALSE(doubt_of({1.06, 1.0}).has_value());
+  const auto other = doubt_of({1.0, 0.99});
+  ASSERT_TRUE(other.has_value());
+  EXPECT_NE(other->find("no better than its mirror image"), std::string::npos);
+  EXPECT_NE(other->find("different people"), std::string::npos);
+  EXPECT_NE(other->find("1.000 nats, with its mirror image 0.990"), std::string::npos);
+  const auto mirrored = doubt_of({0.6, 0.7});
+  ASSERT_TRUE(mirrored.has_value());
+  EXPECT_NE(mirrored->find("fits better when it is mirrored"), std::string::npos);
+}
+
+/// A head whose left side is quite unlike its right one.
+Volume<float> lopsided(const Geometry& grid, const Eigen::Matrix4d& pose, bool t2_like) {
+  Volume<float> scan = tests::scan_head(grid, pose, t2_like);
+  for (std::size_t i = 0; i < scan.voxels.size(); ++i) {
+    const auto n = static_cast<std::int64_t>(i);
+    const Eigen::Vector3d world =
+        grid.to_world({static_cast<double>(n % grid.shape[0]),
+                       static_cast<double>(n / grid.shape[0] % grid.shape[1]),
+                       static_cast<double>(n / (grid.shape[0] * grid.shape[1]))});
+    const Eigen::Vector3d at = (pose * world.homogeneous()).head<3>();
+    const double mass = tests::ellipsoid(at, {-35, -30, 15}, {22, 30, 30}) +
+                        tests::ellipsoid(at, {40, 35, 5}, {16, 22, 26});
+    scan.voxels[i] += static_cast<float>((t2_like ? 90 : -70) * mass);
+  }
+  return scan;
+}
+
+TEST(SamePerson, APhantomWithUnlikeSides) {
+  const Geometry grid = centred_grid({36, 42, 36}, {5, 5, 5});
+  const Volume<float> t2w = lopsided(grid, Eigen::Matrix4d::Identity(), true);
+  const Eigen::Matrix4d pose = tests::rigid_motion({0.04, -0.05, 0.06}, {3, -4, 2});
+  Volume<float> t1w = lopsided(grid, pose, false);
+  const RegistrationResult mirrored = register_mirrored(t2w, t1w);
+  const SidesFit same = fit_of_sides(t2w, t1w, pose.inverse(), mirrored);
+  EXPECT_GT(same.ratio(), kSamePersonRatio);
+  EXPECT_FALSE(doubt_of(same).has_value());
+
+  // The same pair with a T1w header that lies: its mirror image is the true one.
+  t1w.geometry.affine.row(0) *= -1;
+  const SidesFit wrong =
+      fit_of_sides(t2w, t1w, mirrored.fixed_to_moving, register_mirrored(t2w, t1w));
+  EXPECT_LT(wrong.ratio(), 1 / kSamePersonRatio);
+  EXPECT_EQ(wrong.information, same.mirrored);
+}
+
+/// One right pair and one swapped pair of real people.
+TEST(SamePersonReal, AClinicalPairAndASwappedOne) {
+  EPVS_REQUIRE_TEST_DATA(folder, "clinical_bids");
+  const auto read = [&](const std::string& id, const std::string& kind) {
+    return read_scan(folder / id / "anat" / (id + "_" + kind + ".nii.gz")).image;
+  };
+  const Volume<float> t2w = read("sub-ms04", "T2w");
+  EXPECT_GT(fit(t2w, read("sub-ms04", "T1w")).ratio(), 1.1);
+  const SidesFit swapped = fit(t2w, read("sub-ms12", "T1w"));
+  EXPECT_NEAR(swapped.ratio(), 1.0, 0.03);
+  EXPECT_TRUE(doubt_of(swapped).has_value());
+}
+
+}  // namespace
+}  // namespace epvs::data
