@@ -1,0 +1,161 @@
+// `epvs prepare` interrupted: stops, kills, full disks, failures, and what goes on from there.
+#include <sys/mount.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/files.h"
+#include "core/table.h"
+#include "data/nifti/nifti.h"
+#include "data/store/cohort.h"
+#include "tests/cli/prepare_fixture.h"
+
+namespace epvs {
+namespace {
+
+namespace fs = std::filesystem;
+using data::Volume;
+using tests::CommandResult;
+using tests::Prepare;
+using tests::run_epvs;
+
+TEST_F(Prepare, AKilledRunKeepsItsFinishedScans) {
+  for (int i = 1; i <= 6; ++i) add("sub-0" + std::to_string(i));
+  const pid_t child = start({"--threads", "1"});
+  wait_for_a_part();
+  ::kill(child, SIGKILL);
+  ASSERT_EQ(wait_for(child), 128 + SIGKILL);
+  ASSERT_FALSE(fs::exists(folder_ / "out.h5"));
+  const std::size_t kept = finished_parts();
+  ASSERT_GE(kept, 1U);
+  ASSERT_LT(kept, 6U);
+  // The control: parts that were made otherwise do not count.
+  fs::copy(folder_ / "out.h5.parts", folder_ / "other.h5.parts");
+  std::vector<std::string> other = arguments({"--sigma-voxels", "1.5"});
+  other[2] = "other.h5";
+  const CommandResult changed = run_epvs(other, folder_.path());
+  expect(changed, 2, {});  // an option given twice
+  other = arguments();
+  other[2] = "other.h5";
+  other.back() = "1.5";
+  const CommandResult fresh = run_epvs(other, folder_.path());
+  expect(fresh, 0, {});
+  EXPECT_EQ(fresh.err.find("are kept"), std::string::npos) << fresh.err;
+
+  const CommandResult again = prepare();
+  expect(again, 0, {std::to_string(kept) + " of 6 scans were finished by an earlier run"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 6U);
+  EXPECT_EQ(core::Table::read(folder_ / "out_qc/qc.tsv").rows(), 6U);
+}
+
+TEST_F(Prepare, TermStopsAfterTheScanInWork) {
+  for (int i = 1; i <= 6; ++i) add("sub-0" + std::to_string(i));
+  const pid_t child = start({"--threads", "1"});
+  wait_for_a_part();
+  ::kill(child, SIGTERM);
+  EXPECT_EQ(wait_for(child), 143);
+  EXPECT_NE(core::read_text(folder_ / "err").find("run the same command again"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
+  expect(prepare(), 0, {"were finished by an earlier run"});
+}
+
+TEST_F(Prepare, AfterAFailureOnlyTheMendedScanIsPrepared) {
+  for (int i = 1; i <= 3; ++i) add("sub-0" + std::to_string(i));
+  const Volume<float> good = noise(grid_);
+  write(scan_path("sub-02"), Volume<float>(grid_, 5.0F));
+  expect(prepare(), 4, {"1 of 3 scans failed: sub-02", "failed.tsv", "--force", "out.h5.parts"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 2U);
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").provenance().at("failed").size(), 1U);
+  EXPECT_EQ(finished_parts(), 2U);
+  // Another option: nothing that is there fits.
+  std::vector<std::string> other = arguments({"--force"});
+  std::replace(other.begin(), other.end(), std::string("1"), std::string("1.5"));  // --sigma-voxels
+  const CommandResult changed = run_epvs(other, folder_.path());
+  expect(changed, 4, {});
+  EXPECT_EQ(changed.err.find("are kept ("), std::string::npos) << changed.err;
+  expect(prepare({"--force"}), 4, {"1 of 3 scans failed"});
+
+  write(scan_path("sub-02"), good);
+  expect(prepare({"--force"}), 0, {"2 of 3 scans were finished by an earlier run and are kept"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 3U);
+  EXPECT_FALSE(fs::exists(folder_ / "out.h5.parts"));
+  EXPECT_FALSE(fs::exists(folder_ / "out_qc/failed.tsv"));
+  // The same as one that was prepared at once.
+  fs::rename(folder_ / "out.h5", folder_ / "mended.h5");
+  expect(prepare(), 0, {});
+  const data::CohortReader mended(folder_ / "mended.h5");
+  const data::CohortReader at_once(folder_ / "out.h5");
+  EXPECT_EQ(mended.fingerprint(), at_once.fingerprint());
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(mended.read_roi("bg", row), at_once.read_roi("bg", row));
+  }
+}
+
+TEST_F(Prepare, TwoOutputsInOneFolderHaveTheirOwnFailures) {
+  add("sub-01");
+  add("sub-02");
+  write(scan_path("sub-02"), Volume<float>(grid_, 5.0F));
+  expect(prepare(), 4, {});
+  std::vector<std::string> other = arguments({"--participant-label", "01"});
+  other[2] = "other.h5";
+  expect(run_epvs(other, folder_.path()), 0, {});
+  EXPECT_TRUE(fs::exists(folder_ / "out_qc/failed.tsv"));
+  EXPECT_FALSE(fs::exists(folder_ / "other_qc/failed.tsv"));
+}
+
+TEST_F(Prepare, AMemoryBudgetLimitsTheScansAtATime) {
+  for (int i = 1; i <= 4; ++i) add("sub-0" + std::to_string(i));
+  expect(prepare({"--threads", "2", "--memory-gb", "4"}), 0, {"up to 2 scans at a time"});
+  fs::rename(folder_ / "out.h5", folder_ / "two.h5");
+  expect(prepare({"--threads", "2", "--memory-gb", "0.01"}), 0,
+         {"sub-03 needs about 0.1 GiB of memory, more than the budget of 0.0 GiB: it is prepared "
+          "alone",
+          "up to 1 scans at a time, 2 threads each"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").fingerprint(),
+            data::CohortReader(folder_ / "two.h5").fingerprint());
+  expect(prepare({"--force", "--memory-gb", "-1"}), 2, {"--memory-gb"});
+}
+
+TEST_F(Prepare, ARealFullDiskIsARunError) {
+  add("sub-01");
+  const fs::path disk = folder_ / "disk";
+  fs::create_directory(disk);
+  // Room for the tables, not for the picture and the volumes.
+  if (::mount("none", disk.c_str(), "tmpfs", 0, "size=64k") != 0) {
+    GTEST_SKIP() << "no small file system could be mounted (that needs root): "
+                 << std::strerror(errno);
+  }
+  std::vector<std::string> small = arguments();
+  small[2] = "disk/out.h5";
+  const CommandResult result = run_epvs(small, folder_.path());
+  const bool there = fs::exists(disk / "out.h5");
+  ::umount(disk.c_str());
+  expect(result, 1, {"No space left on device"});
+  EXPECT_FALSE(there);
+}
+
+TEST_F(Prepare, AFullDiskIsARunError) {
+  add("sub-01");
+  const pid_t child = start({"--threads", "1"}, 4096);  // no file may grow beyond 4 KiB
+  EXPECT_EQ(wait_for(child), 1) << core::read_text(folder_ / "err");
+  EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
+  EXPECT_EQ(finished_parts(), 0U);
+  expect(prepare(), 0, {});
+}
+
+TEST_F(Prepare, ThreadsDoNotChangeTheResult) {
+  for (int i = 1; i <= 3; ++i) add("sub-0" + std::to_string(i));
+  expect(prepare({"--threads", "1"}), 0, {});
+  fs::rename(folder_ / "out.h5", folder_ / "one.h5");
+  expect(prepare({"--threads", "2"}), 0, {});
+  const data::CohortReader one(folder_ / "one.h5");
+  const data::CohortReader two(folder_ / "out.h5");
+  EXPECT_EQ(one.fingerprint(), two.fingerprint());
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(one.rows("bg")[row].participant_id, two.rows("bg")[row].participant_id);
+    EXPECT_EQ(one.read_roi("bg", row), two.read_roi("bg", row));
+  }
+}
+
+}  // namespace
+}  // namespace epvs
