@@ -201,7 +201,17 @@ C10dConnection::C10dConnection(const Launch& launch, std::chrono::milliseconds p
   // Writing to a process that died must fail as an error, not kill this one.
   std::signal(SIGPIPE, SIG_IGN);
   store_ = open_store(launch, holds_store_, patience);
-  members_ = meet(*store_, launch, patience);
+  try {
+    members_ = meet(*store_, launch, patience);
+  } catch (const core::Error&) {
+    // The store ends with this process: the others, too, read first what is wrong.
+    if (holds_store_) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    throw;
+  } catch (const std::exception& error) {
+    throw core::RunError(fmt::format("rank {} of {} lost rank 0 at {} port {}: {}", launch.rank,
+                                     launch.size, launch.address, launch.port, reason(error)),
+                         "look into the output of rank 0");
+  }
   std::vector<std::string> names;
   for (const Member& member : members_) names.push_back(member.name);
   const std::string holder =

@@ -1,14 +1,10 @@
 // epvs train through the real executable: resume after kill -9, signals, refusals, bad input.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
-#include <thread>
 
 #include "core/files.h"
 #include "core/json.h"
@@ -16,6 +12,7 @@
 #include "core/table.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/train/phantom_cohort.h"
+#include "tests/unit/train/train_process.h"
 
 namespace epvs::train {
 namespace {
@@ -24,43 +21,6 @@ namespace fs = std::filesystem;
 using core::Table;
 using tests::CommandResult;
 using tests::TemporaryFolder;
-
-/// One running epvs-train.
-class Process {
- public:
-  Process(std::vector<std::string> arguments, const fs::path& stderr_file) : err_(stderr_file) {
-    arguments.insert(arguments.begin(), EPVS_TRAIN_PROGRAM);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    child_ = ::fork();
-    if (child_ == 0) {
-      const int fd = ::open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-      ::dup2(fd, STDERR_FILENO);
-      ::dup2(fd, STDOUT_FILENO);
-      ::execv(EPVS_TRAIN_PROGRAM, argv.data());
-      ::_exit(127);
-    }
-  }
-  void send(int signal_number) const { ::kill(child_, signal_number); }
-  /// 128 + signal when killed.
-  CommandResult wait() {
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    CommandResult result;
-    result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    result.err = core::read_text(err_);
-    return result;
-  }
-
- private:
-  fs::path err_;
-  pid_t child_ = -1;
-};
-
-void sleep_ms(std::int64_t ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
-}
 
 class TrainCommandTest : public ::testing::Test {
  protected:
