@@ -53,7 +53,4 @@ class Connection {
 /// (they are named) or the port of rank 0 is taken.
 std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseconds patience);
 
-/// "Gloo", "Gloo, NCCL" or "" when this build can train with one process only.
-std::string connection_backends();
-
 }  // namespace epvs::train

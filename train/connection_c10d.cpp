@@ -370,12 +370,4 @@ std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseco
   return std::make_unique<C10dConnection>(launch, patience);
 }
 
-std::string connection_backends() {
-#ifdef USE_C10D_NCCL
-  return "Gloo, NCCL";
-#else
-  return "Gloo";
-#endif
-}
-
 }  // namespace epvs::train

@@ -14,8 +14,4 @@ std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseco
       "(Debian: libtorch-dev, libgloo-dev)");
 }
 
-std::string connection_backends() {
-  return {};
-}
-
 }  // namespace epvs::train

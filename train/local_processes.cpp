@@ -65,6 +65,7 @@ pid_t start(std::vector<std::string> arguments, int rank, int count, int port) {
   environment["WORLD_SIZE"] = environment["LOCAL_WORLD_SIZE"] = std::to_string(count);
   environment["MASTER_ADDR"] = "127.0.0.1";
   environment["MASTER_PORT"] = std::to_string(port);
+  environment.erase("TORCHELASTIC_USE_AGENT_STORE");  // rank 0 listens
   std::vector<std::string> entries;
   for (const auto& [name, value] : environment) entries.push_back(name + "=" + value);
   const std::vector<char*> argv = pointers(arguments);

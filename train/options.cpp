@@ -91,6 +91,11 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
   table.add("train.cache_gb", &train.cache_gb, "memory that holds volumes between epochs")
       .range(0)
       .unit("GB");
+  table
+      .add("train.precision", &train.precision,
+           "of weights, optimiser and arithmetic; float64 is for comparisons, the final "
+           "weights.safetensors is float32")
+      .choices({"float32", "float64"});
   table.add("train.flush_denormals", &train.flush_denormals,
             "treat numbers below 1e-38 as zero; they make a CPU slow");
   table.add("train.tensorboard", &train.tensorboard,

@@ -51,6 +51,7 @@ struct TrainOptions {
   double checkpoint_minutes = 10.0;
   std::int64_t checkpoint_epochs = 1;
   double cache_gb = 4.0;
+  std::string precision = "float32";
   bool flush_denormals = true;
   bool tensorboard = true;
 

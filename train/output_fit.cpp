@@ -18,10 +18,12 @@ Eigen::MatrixXd features_of(models::Network& network, const models::VolumeSource
                              models::make_batches(rows, static_cast<std::size_t>(batch_size)));
   Eigen::MatrixXd features(static_cast<Eigen::Index>(rows.size()),
                            network.output_weight_tensor().numel());
+  const torch::ScalarType type = network.parameters().front().scalar_type();
   Eigen::Index row = 0;
   while (const auto batch = loader.next()) {
-    const torch::Tensor values =
-        network.features(batch->volumes.to(device)).to(torch::kCPU, torch::kDouble).contiguous();
+    const torch::Tensor values = network.features(batch->volumes.to(device, type))
+                                     .to(torch::kCPU, torch::kDouble)
+                                     .contiguous();
     EPVS_ASSERT(values.dim() == 2 && values.size(1) == features.cols());
     const auto numbers = values.accessor<double, 2>();
     for (std::int64_t i = 0; i < values.size(0); ++i, ++row) {

@@ -116,7 +116,9 @@ core::Manual TrainCommand::manual() const {
       "end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
       "On the CPU, equal seeds and threads give bit-equal weights, also through --resume after a "
       "kill at any moment. INT and TERM write a checkpoint and stop (exit 130, 143); USR1 writes "
-      "one and goes on. --resume refuses when recipe, cohort, labels, splits or seed changed, "
+      "one and goes on. Several processes (--processes, or started by torchrun, mpirun or srun) "
+      "share every batch; the recipe means the same for any number of them. --resume refuses when "
+      "recipe, cohort, labels, splits or seed changed, "
       "unless --resume-force (or --resume=force) is given.";
   manual.examples = {
       {"Train a GP-Unet on the basal ganglia of a phantom cohort.",
@@ -390,11 +392,6 @@ bool TrainCommand::run_processes(const Launch& launch, core::Log& log) const {
     throw core::UsageError(fmt::format("--processes = {}, but {} started {}", processes_,
                                        launch.launcher, launch.size),
                            "leave out --processes where a launcher starts them");
-  }
-  if (connection_backends().empty()) {
-    throw core::UsageError(
-        fmt::format("--processes = {}, but this build of epvs has no c10d", processes_),
-        "take --processes 1, or build epvs with a LibTorch that has Gloo");
   }
   run_local_processes(processes_, log);
   return true;

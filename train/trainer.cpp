@@ -37,6 +37,7 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   network_ = models::make_network(job_.recipe.network, core::mix_seed(job_.seed, {"network"}));
   if (job_.init) models::load_weights_into(*job_.init, *network_);
   network_->to(job_.device);
+  if (job_.recipe.train.precision == "float64") network_->to(torch::kDouble);
   network_->train();
   optimizer_ = make_optimizer(job_.recipe.train, trained_parameters(*network_, job_.recipe.train));
   step_ = std::make_unique<TrainingStep>(*network_, *optimizer_, job_.recipe,
@@ -275,7 +276,8 @@ void Trainer::show_in_tensorboard(const EpochRow& row) {
   monitor_->weights(*network_, row.epoch);
   const Example& shown = job_.examples.validation.empty() ? job_.examples.train.front()
                                                           : job_.examples.validation.front();
-  monitor_->attention(*network_, source_.volume(shown.row).to(job_.device),
+  const auto type = network_->parameters().front().scalar_type();
+  monitor_->attention(*network_, source_.volume(shown.row).to(job_.device, type),
                       job_.preprocessing.spacing_mm, row.epoch);
 }
 
@@ -353,6 +355,7 @@ std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
 
 void Trainer::save_best(const fs::path& path) {
   use_best_weights();
+  network_->to(torch::kFloat);  // what others read is float32, after training in float64 too
   if (team_.is_first()) models::save_weights(path, *network_, metadata());
 }
 

@@ -63,13 +63,18 @@ torch::Tensor TrainingStep::augmented(torch::Tensor volumes,
   return volumes;
 }
 
+torch::Tensor TrainingStep::scores_of(const torch::Tensor& volumes) {
+  // float64 where the weights are
+  return network_.forward(volumes.to(optimizer_.parameters().front().value.scalar_type()));
+}
+
 TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volumes,
                                                      const std::vector<const Example*>& examples,
                                                      double weight, const Moment& moment) {
   std::vector<float> labels;
   for (const Example* example : examples) labels.push_back(static_cast<float>(example->label));
   const torch::Tensor targets = torch::tensor(labels).to(device_);
-  const torch::Tensor own_scores = volumes.defined() ? network_.forward(volumes) : torch::Tensor();
+  const torch::Tensor own_scores = volumes.defined() ? scores_of(volumes) : torch::Tensor();
   const torch::Tensor scores =
       team_.alone() ? own_scores : of_all_processes(own_scores, examples.size());
   const torch::Tensor batch_loss = loss(recipe_.train.loss, scores, targets, moment.tukey_scale);
@@ -115,7 +120,7 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
   std::int64_t fits = 0;
   for (std::int64_t size = volumes.size(0) / 2; size >= 1 && fits == 0; size /= 2) {
     try {
-      network_.forward(volumes.narrow(0, 0, size)).sum().backward();
+      scores_of(volumes.narrow(0, 0, size)).sum().backward();
       fits = size;
     } catch (const c10::Error&) {
       // That size does not fit either; the next is half of it.

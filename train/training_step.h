@@ -54,6 +54,7 @@ class TrainingStep {
   Outcome forward_backward(const torch::Tensor& volumes,
                            const std::vector<const Example*>& examples, double weight,
                            const Moment& moment);
+  torch::Tensor scores_of(const torch::Tensor& volumes);
   torch::Tensor of_all_processes(const torch::Tensor& scores, std::size_t batch_size);
   [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
 

@@ -29,9 +29,10 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
   models::BatchLoader loader(source,
                              models::make_batches(rows, static_cast<std::size_t>(batch_size)));
   std::vector<double> scores;
+  const torch::ScalarType type = network.parameters().front().scalar_type();
   while (const auto batch = loader.next()) {
     const torch::Tensor values =
-        network.forward(batch->volumes.to(device)).to(torch::kCPU, torch::kDouble);
+        network.forward(batch->volumes.to(device, type)).to(torch::kCPU, torch::kDouble);
     for (std::int64_t i = 0; i < values.size(0); ++i) {
       scores.push_back(values[i].item<double>());
     }

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "tests/support/test_support.h"
+#include "train/connection.h"
 #include "train/launch.h"
 
 namespace epvs::train {
@@ -179,6 +180,13 @@ TEST(LaunchTest, FirstHostOfAList) {
     expect_error<core::UsageError>([&] { first_host(list); },
                                    {"SLURM_STEP_NODELIST", "no list of hosts", "MASTER_ADDR"});
   }
+}
+
+// This executable is linked as a build without c10d is.
+TEST(LaunchTest, ABuildWithoutC10dSaysSo) {
+  const Launch launch = find_launch(kTorchrun);
+  expect_error<core::UsageError>([&] { connect(launch, std::chrono::seconds(1)); },
+                                 {"torchrun asks for 8 processes", "no c10d", "libgloo-dev"});
 }
 
 }  // namespace

