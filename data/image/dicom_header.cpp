@@ -234,6 +234,10 @@ std::string values_problem(const gdcm::DataSet& data, const DicomHeader& header)
   if (!text_of(data, cosines).empty() && numbers_of(data, cosines).size() != 6) {
     return "its ImageOrientationPatient is not six numbers";
   }
+  const gdcm::Tag slope(0x0028, 0x1053);
+  if (!text_of(data, slope).empty() && numbers_of(data, slope).empty()) {
+    return "its RescaleSlope is no number";
+  }
   for (const DicomFrame& frame : header.frames) {
     if (frame.slope == 0) return "its RescaleSlope is 0";
   }

@@ -258,6 +258,8 @@ TEST(Dicom, WhatIsNoVolumeIsRefused) {
   // Values for which GDCM would abort the program.
   expect_refused([](std::size_t z, DicomSlice& slice) { slice.slope = z == 1 ? 0 : 1; },
                  {"IM0001: its RescaleSlope is 0"});
+  expect_refused([](std::size_t z, DicomSlice& slice) { slice.slope_text = z == 1 ? "0q" : ""; },
+                 {"IM0001: its RescaleSlope is no number"});
   expect_refused([](std::size_t z, DicomSlice& slice) { slice.extra_cosine = z == 1; },
                  {"IM0001: its ImageOrientationPatient is not six numbers"});
   expect_refused([](std::size_t z, DicomSlice& slice) { slice.rows = z == 0 ? slice.rows : 0; },

@@ -39,6 +39,7 @@ struct DicomSlice {
   Eigen::Vector3d along_column = Eigen::Vector3d::UnitY();  ///< LPS
   Eigen::Vector2d spacing = {1, 1};                         ///< between columns, between rows
   double slope = 1;
+  std::string slope_text;  ///< in place of the number
   double intercept = 0;
   std::vector<std::uint16_t> pixels;
 };
@@ -95,7 +96,8 @@ inline void write_dicom(const std::filesystem::path& path, const DicomSlice& sli
   number(0x0028, 0x0102, 15);
   number(0x0028, 0x0103, 0);
   text(0x0028, 0x1052, gdcm::VR::DS, fmt::format("{:.10g}", slice.intercept));
-  text(0x0028, 0x1053, gdcm::VR::DS, fmt::format("{:.10g}", slice.slope));
+  text(0x0028, 0x1053, gdcm::VR::DS,
+       slice.slope_text.empty() ? fmt::format("{:.10g}", slice.slope) : slice.slope_text);
   gdcm::DataElement pixels(gdcm::Tag(0x7fe0, 0x0010));
   pixels.SetVR(gdcm::VR::OW);
   pixels.SetByteValue(reinterpret_cast<const char*>(slice.pixels.data()),
