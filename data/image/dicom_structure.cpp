@@ -19,6 +19,10 @@ constexpr std::uint32_t kItem = 0xfffee000U;
 constexpr std::uint32_t kItemEnd = 0xfffee00dU;
 constexpr std::uint32_t kSequenceEnd = 0xfffee0ddU;
 constexpr std::uint32_t kPixelData = 0x7fe00010U;
+constexpr std::uint32_t kBitsAllocated = 0x00280100U;
+constexpr std::uint32_t kBitsStored = 0x00280101U;
+constexpr std::uint32_t kHighBit = 0x00280102U;
+constexpr std::uint32_t kPixelRepresentation = 0x00280103U;
 constexpr std::uint32_t kGroupLength = 0x00020000U;
 constexpr std::uint32_t kMediaClass = 0x00020002U;
 constexpr std::uint32_t kTransferSyntax = 0x00020010U;
@@ -119,6 +123,7 @@ class Walker {
       }
       last = element.tag;
       if (element.tag != kPixelData) {
+        read_pixel_format(element, result);
         skip(element, 0);
         continue;
       }
@@ -129,9 +134,26 @@ class Walker {
       } else {
         require(element, element.length);
         result.pixel_bytes = element.length;
+        result.pixel_offset = at_;
       }
       return;
     }
+  }
+
+  /// Takes the facts on the pixels out of their elements, without moving on.
+  void read_pixel_format(const Element& element, DicomStructure& result) {
+    if (element.tag < kBitsAllocated || element.tag > kPixelRepresentation) return;
+    if (element.length != 2) {
+      throw Broken(fmt::format("element {} has {} bytes, 2 were expected", tag_name(element.tag),
+                               element.length));
+    }
+    const std::int64_t start = at_;
+    const auto number = static_cast<int>(read_number(2));
+    at_ = start;
+    if (element.tag == kBitsAllocated) result.bits_allocated = number;
+    if (element.tag == kBitsStored) result.bits_stored = number;
+    if (element.tag == kHighBit) result.high_bit = number;
+    if (element.tag == kPixelRepresentation) result.has_sign = number == 1;
   }
 
   std::uint32_t peek() {

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/random.h"
 #include "data/image/dicom_series.h"
 #include "data/nifti/nifti.h"
 #include "tests/support/test_support.h"
@@ -107,6 +108,70 @@ TEST(Dicom, SlopeAndInterceptOfEachSlice) {
     slice.intercept = -3.0 * static_cast<double>(z);
   });
   expect_same_volume(read_folder(folder / "s").image, values, 1e-5);
+}
+
+/// Replaces the value of an element of two bytes (VR US) in a file.
+void set_number(const fs::path& path, std::uint16_t group, std::uint16_t element,
+                std::uint16_t value) {
+  std::string bytes = core::read_text(path);
+  const auto two = [](std::uint16_t number) {
+    return std::string{static_cast<char>(number & 0xffU), static_cast<char>(number >> 8U)};
+  };
+  const std::string start = two(group) + two(element) + "US" + two(2);
+  const std::size_t at = bytes.find(start);
+  ASSERT_NE(at, std::string::npos);
+  bytes.replace(at + start.size(), 2, two(value));
+  core::write_text(path, bytes);
+}
+
+TEST(Dicom, BitsThatAreNotUsedAreNoPartOfTheNumber) {
+  const TemporaryFolder folder;
+  Volume<float> words(small_grid());  // 16 bits, of which 2 to 13 are the number
+  Volume<float> values(small_grid());
+  for (std::size_t i = 0; i < words.voxels.size(); ++i) {
+    const auto stored = static_cast<int>(i * 37 % 4096);
+    words.voxels[i] = static_cast<float>(stored * 4 + 3 + 0x4000);
+    values.voxels[i] = static_cast<float>(stored < 2048 ? stored : stored - 4096);
+  }
+  write_dicom_series(folder / "s", words);
+  for (const auto& entry : fs::directory_iterator(folder / "s")) {
+    set_number(entry.path(), 0x0028, 0x0101, 12);
+    set_number(entry.path(), 0x0028, 0x0102, 13);
+    set_number(entry.path(), 0x0028, 0x0103, 1);
+  }
+  expect_same_volume(read_folder(folder / "s").image, values, 1e-5);
+  set_number(folder / "s/IM0002", 0x0028, 0x0101, 17);
+  expect_error<core::InputError>([&] { read_folder(folder / "s"); },
+                                 {"IM0002", "16 bits, 17 of them", "dcm2niix"});
+}
+
+TEST(Dicom, DamagedBytesNeverEndTheProgram) {
+  const TemporaryFolder folder;
+  write_dicom_series(folder / "s", pattern(small_grid()),
+                     [](std::size_t z, DicomSlice& slice) { slice.slope = z == 2 ? 1.5 : 1; });
+  const fs::path victim = folder / "s/IM0002";
+  const std::string whole = core::read_text(victim);
+  core::Random random(7);
+  int refused = 0;
+  constexpr int kTrials = 600;
+  const auto header_end = static_cast<std::int64_t>(whole.size()) - 84;  // 42 pixels follow
+  for (int trial = 0; trial < kTrials; ++trial) {
+    std::string bytes = whole;
+    const std::int64_t changes = random.integer(1, 3);
+    for (std::int64_t i = 0; i < changes; ++i) {
+      const auto at = random.integer(132, header_end - 1);
+      bytes[static_cast<std::size_t>(at)] = static_cast<char>(random.integer(0, 255));
+    }
+    core::write_text(victim, bytes);
+    try {
+      read_folder(folder / "s");
+    } catch (const core::Error&) {
+      ++refused;
+    }
+  }
+  // Many bytes are text that nobody needs; lengths, tags and positions are most of the others.
+  EXPECT_GT(refused, kTrials / 10);
+  EXPECT_LT(refused, kTrials);
 }
 
 TEST(Dicom, CompressedPixelsAreRead) {
