@@ -91,6 +91,17 @@ std::uintmax_t available_memory(const fs::path& root) {
   return allowed.value_or(4096 * kMiB);
 }
 
+namespace {
+
+/// N4: the field on the scan's grid, with its logarithm and the mask, per voxel.
+constexpr std::uintmax_t kBiasBytes = 24;
+/// Sample points and working grids of the deformable stage.
+constexpr std::uintmax_t kDeformableBytes = 96 * kMiB;
+/// Labels of a head on a grid of 1 mm.
+constexpr std::uintmax_t kDeformedAtlasBytes = 48 * kMiB;
+
+}  // namespace
+
 std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options,
                            const std::vector<PreprocessingOptions>& regions) {
   std::uintmax_t need = 56 * kMiB;
@@ -99,9 +110,17 @@ std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options
     need += voxels ? *voxels * bytes_per_voxel : kUnknownScan;
   };
   add(input.scan, 10);
+  const bool biased = std::any_of(regions.begin(), regions.end(), [](const auto& region) {
+    return region.bias_correction == "n4";
+  });
+  if (biased) add(input.scan, kBiasBytes);
+  if (options.atlas_registration == "deformable") {
+    need += kDeformableBytes + kDeformedAtlasBytes * options.atlases.size();
+  }
   if (!options.uses_atlas()) {
     if (options.labels_space == "t1w" && !input.t1w.empty()) add(input.t1w, 14);
     try {
+      if (!options.white_matter.empty()) add(labels_of(input, options.white_matter), 8);
       add(input.labels.empty() ? labels_of(input, options.labels) : input.labels, 8);
     } catch (const core::Error&) {  // prepare_scan says what is wrong
     }

@@ -121,7 +121,8 @@ void prepare_scans(const std::vector<ScanInput>& todo, const CohortJob& job,
                    const core::Json& provenance, const core::StopSignals& signals,
                    CohortSummary& summary, core::Log& log) {
   const Share share = share_of(job, todo, shared.options(), log);
-  limit_registration_threads(share.threads_per_scan);
+  // The last digits of N4 depend on the number of its threads.
+  limit_registration_threads(corrects_bias(job.regions) ? 1 : share.threads_per_scan);
   core::Progress progress(log, "preparing", summary.kept + todo.size(), "scan");
   progress.skip(summary.kept);
   std::mutex mutex;
@@ -263,7 +264,8 @@ std::vector<PreprocessingOptions> crops_from_masks(const CohortJob& job, const S
   std::mutex mutex;
   core::Progress progress(log, "measuring the regions", job.inputs.size(), "scan");
   const Share share = share_of(job, job.inputs, shared.options(), log);
-  limit_registration_threads(share.threads_per_scan);
+  // The last digits of N4 depend on the number of its threads.
+  limit_registration_threads(corrects_bias(job.regions) ? 1 : share.threads_per_scan);
   const auto measure = [&](std::size_t n) {
     const auto failure = attempt(job.inputs[n], [&] {
       const std::vector<Shape> extents =

@@ -49,6 +49,13 @@ core::Manual PrepareCommand::manual() const {
       {"DICOM folders, one per participant: what is there, and the series to take:",
        "epvs prepare dicom --list-series; epvs prepare dicom cohort.h5 --series 't2 tse' "
        "--template MNI152_T2_2mm.nii.gz --atlas Atlas_ROIs.2.nii.gz"},
+      {"The same from FSL's own files:",
+       "epvs prepare my_bids cohort.h5 --regions bg,hippocampi --template fsl:MNI152_T1_2mm "
+       "--atlas fsl:HarvardOxford-sub-maxprob-thr25-2mm"},
+      {"Centrum semiovale from FSL's FAST and FIRST, run on the T1w scans:",
+       "epvs prepare my_bids cohort.h5 --regions bg,cso --labels "
+       "'fsl/{participant_id}_all_fast_firstseg.nii.gz' --lut first --white-matter "
+       "'fsl/{participant_id}_pve_2.nii.gz' --labels-space t1w"},
       {"What given weights expect:",
        "epvs prepare my_bids cohort.h5 --like weights.safetensors --template T2.nii.gz --atlas "
        "labels.nii.gz"},
@@ -105,18 +112,29 @@ void PrepareCommand::declare(core::CommandLine& line) {
               "{session_label} or {scan_folder}")
       .unit("PATTERN");
   line.option("--lut", &options_.lut,
-              "the numbers of the labels: freesurfer, synthseg, first, atlas, or a TOML file with "
-              "[regions] name = [numbers]");
+              "the numbers of the labels: freesurfer, synthseg, first, fast, fast_pve, "
+              "harvardoxford, atlas, a TOML file with [regions] name = [numbers], or a *_dseg.tsv; "
+              "auto: freesurfer, or the table of an atlas given by name");
+  line.option("--white-matter", &options_.white_matter,
+              "second label maps, of which cso is cut out, as --labels; for example FAST's "
+              "*_pve_2.nii.gz beside FIRST's labels")
+      .unit("PATTERN");
+  line.option("--white-matter-lut", &options_.white_matter_lut,
+              "the numbers of --white-matter, as --lut");
   line.option(
           "--labels-space", &options_.labels_space,
           "t2w: label maps lie in the world of the scan; t1w: in that of the T1w scan, which is "
           "registered rigidly")
       .choices({"t2w", "t1w"});
-  line.option("--template", &options_.template_scan,
-              "template scan of a head, T2-like as the scans; registered to each scan")
+  line.option(
+          "--template", &options_.template_scan,
+          "template scan of a head, best T2-like as the scans; registered to each scan. A path, "
+          "fsl:NAME or templateflow:SPACE[:SUFFIX]")
       .unit("FILE");
-  line.option("--atlas", &options_.atlases,
-              "label map in the template's world space, any grid; may be repeated")
+  line.option(
+          "--atlas", &options_.atlases,
+          "label map in the template's world space, any grid; may be repeated. A path, fsl:NAME "
+          "or templateflow:SPACE:ATLAS[:DESC]")
       .unit("FILE");
   line.option("--transforms", &options_.transforms,
               "folder of transforms of an earlier run (OUT_qc/transforms) to use instead of "
@@ -182,6 +200,8 @@ void PrepareCommand::run(core::Context& context) {
   }
   core::refuse_existing(out_, context.force);
   if (!options_.labels.empty()) check_pattern(options_.labels);
+  if (!options_.white_matter.empty()) check_pattern(options_.white_matter);
+  options_.find_named_atlases();
   std::optional<PreprocessingOptions> weights;
   if (!options_.like.empty()) weights = read_weights_preprocessing(options_.like);
   CohortJob job;

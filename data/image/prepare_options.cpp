@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "data/image/named_atlases.h"
 #include "data/volume/smooth_roi.h"
 
 namespace epvs::data {
@@ -52,6 +53,20 @@ void PrepareOptions::declare(core::ParameterTable& table) {
            "that of the preset")
       .choices({"preset", "none", "rigid"});
   table
+      .add("prepare.registration_program", &registration_program,
+           "what finds rigid and affine transforms: epvs, or the program elastix with its default "
+           "settings (P1), which must be installed")
+      .choices({"epvs", "elastix"});
+  table
+      .add("prepare.atlas_registration", &atlas_registration,
+           "affine; deformable: then a smooth B-spline deformation of the template (20 mm between "
+           "control points)")
+      .choices({"affine", "deformable"});
+  table
+      .add("prepare.bias_correction", &bias_correction,
+           "n4: the scan is divided by its bias field (N4) before anything else; none: it is not")
+      .choices({"none", "n4"});
+  table
       .add("prepare.label_interpolation", &label_interpolation,
            "linear: the region's mask, cut at one half; nearest: label numbers")
       .choices({"linear", "nearest"});
@@ -77,7 +92,33 @@ void PrepareOptions::declare(core::ParameterTable& table) {
 }
 
 RegionTable PrepareOptions::region_table() const {
-  return RegionTable::open(lut);
+  return RegionTable::open(lut == "auto" ? "freesurfer" : lut);
+}
+
+RegionTable PrepareOptions::white_matter_table() const {
+  return white_matter.empty() ? region_table() : RegionTable::open(white_matter_lut);
+}
+
+void PrepareOptions::find_named_atlases() {
+  template_scan = find_named_template(template_scan.string());
+  std::set<std::string> luts;
+  for (std::string& atlas : atlases) {
+    const NamedAtlas found = find_named_atlas(atlas);
+    atlas = found.path.string();
+    luts.insert(found.lut.empty() ? "freesurfer" : found.lut);
+  }
+  if (lut != "auto" || luts.empty()) return;
+  if (luts.size() > 1) {
+    throw core::UsageError(
+        fmt::format("the atlases have different label numbers: {} and {}", *luts.begin(),
+                    *luts.rbegin()),
+        "give atlases with the same numbers, or say with --lut which numbers all of them have");
+  }
+  lut = *luts.begin();
+}
+
+std::string PrepareOptions::atlas_source() const {
+  return atlas_registration == "deformable" ? "atlas_deformable" : "atlas";
 }
 
 RegionRules PrepareOptions::region_rules() const {
@@ -139,11 +180,21 @@ std::vector<PreprocessingOptions> PrepareOptions::resolve(
     throw core::UsageError("--atlas needs --template",
                            "the template is the scan in whose space the atlas was drawn");
   }
+  if (!uses_atlas() && atlas_registration == "deformable") {
+    throw core::UsageError("--atlas-registration deformable needs --template and --atlas",
+                           "label maps of the same person are not deformed");
+  }
+  if (uses_atlas() && !white_matter.empty()) {
+    throw core::UsageError("--white-matter and --atlas are both given",
+                           "--white-matter stands beside --labels; an atlas of the white matter is "
+                           "another --atlas");
+  }
   if (crop_from_masks && (!crop_voxels.empty() || weights)) {
     throw core::UsageError("--crop-from-masks cannot be combined with --crop-voxels or --like");
   }
   orientation();  // throws for what is none
   const RegionTable table = region_table();
+  const RegionTable white = white_matter_table();
   std::vector<std::string> names = regions;
   if (weights && !stated.contains("regions")) names = {weights->region};
   std::set<std::string> seen;
@@ -155,8 +206,9 @@ std::vector<PreprocessingOptions> PrepareOptions::resolve(
     PreprocessingOptions options;
     options.preset = preset;
     options.region = region;
-    options.labels = region_labels(table, region);
-    options.label_source = uses_atlas() ? "atlas" : table.source();
+    const RegionTable& numbers = region == "cso" ? white : table;
+    options.labels = region_labels(numbers, region);
+    options.label_source = uses_atlas() ? atlas_source() : numbers.source();
     const bool p1 = preset == "p1";
     options.spacing_mm =
         p1 ? std::array<double, 3>{0.5, 0.5, 0.5} : std::array<double, 3>{0.5, 0.5, 0.8};
@@ -170,6 +222,7 @@ std::vector<PreprocessingOptions> PrepareOptions::resolve(
     options.registration = registration == "preset"
                                ? std::string(p1 && !template_scan.empty() ? "rigid" : "none")
                                : registration;
+    options.bias_correction = bias_correction;
     if (weights) {
       refuse_contradictions(stated, options, *weights);
       PreprocessingOptions wanted = *weights;

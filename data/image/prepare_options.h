@@ -22,7 +22,10 @@ struct PrepareOptions {
   std::filesystem::path like;  ///< weights whose preprocessing is wanted
 
   std::string labels;  ///< pattern of label files, or empty
-  std::string lut = "freesurfer";
+  /// auto: freesurfer, or the table that belongs to an atlas given by name.
+  std::string lut = "auto";
+  std::string white_matter;  ///< pattern of label maps of which cso is cut out, or empty
+  std::string white_matter_lut = "fast_pve";
   std::string labels_space = "t2w";  ///< or t1w: labels travel through T1w -> T2w registration
   std::string label_interpolation = "linear";
   std::filesystem::path template_scan;
@@ -36,6 +39,9 @@ struct PrepareOptions {
   double sigma_voxels = 2.0;
   std::string normalisation = "preset";
   std::string registration = "preset";
+  std::string bias_correction = "none";
+  std::string registration_program = "epvs";
+  std::string atlas_registration = "affine";  ///< or deformable, after the affine
   double cso_above_mm = 10.0;
   double cso_slab_mm = 5.0;
   /// Anterior commissure in the template's world; the default is that of MNI152.
@@ -57,8 +63,16 @@ struct PrepareOptions {
       const std::optional<PreprocessingOptions>& weights = std::nullopt) const;
 
   bool uses_atlas() const { return !atlases.empty(); }
-  /// Label numbers of the regions; atlases have FreeSurfer's numbers unless --lut says otherwise.
+  /// What stands as label source of a region from an atlas.
+  std::string atlas_source() const;
+  /// Label numbers of the regions; FreeSurfer's numbers unless --lut or a named atlas say
+  /// otherwise.
   RegionTable region_table() const;
+  /// Label numbers of the white matter: of --white-matter-lut where --white-matter is given.
+  RegionTable white_matter_table() const;
+  /// Puts paths in the place of names such as fsl:MNI152_T1_2mm (data/image/named_atlases.h), and
+  /// the label table of a named atlas in the place of lut = auto.
+  void find_named_atlases();
   RegionRules region_rules() const;
   OrientationRule orientation() const { return OrientationRule(assume_orientation); }
   RegistrationOptions affine_registration() const;

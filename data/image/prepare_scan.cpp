@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/Geometry>
 #include <Eigen/LU>
 #include <algorithm>
 #include <chrono>
@@ -11,6 +12,8 @@
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/text.h"
+#include "data/image/bias.h"
+#include "data/image/elastix_program.h"
 #include "data/image/qc_picture.h"
 #include "data/image/scan_labels.h"
 #include "data/image/scan_source.h"
@@ -32,7 +35,8 @@ constexpr double kSmallOutsideCrop = 0.01;
 /// Around the region, for the sharpness of the scan there.
 constexpr double kSharpnessMarginMm = 10;
 
-Scan read_checked(const ScanInput& input, const SharedInputs& shared) {
+Scan read_checked(const ScanInput& input, const SharedInputs& shared,
+                  const std::vector<PreprocessingOptions>& regions) {
   Scan scan = read_image(counted_scan(input), shared.options().orientation());
   const std::string name = input.scan.string();
   const NonFinite bad = count_non_finite(scan.image);
@@ -48,6 +52,7 @@ Scan read_checked(const ScanInput& input, const SharedInputs& shared) {
                                        core::format_number(static_cast<double>(*low))),
                            "the scan is empty or was not converted properly");
   }
+  if (corrects_bias(regions)) scan.image = correct_bias(scan.image);
   return scan;
 }
 
@@ -83,18 +88,21 @@ std::vector<std::string> reasons_of(const QcRow& row, const ScanHeader& header,
 /// z in the crop of the anterior commissure, or -1.
 std::int64_t ac_slice(const ScanLabels& found, const SharedInputs& shared,
                       const NetworkSpace& space, const Geometry& roi) {
-  const auto to_template = found.scan_to_template();
-  if (!to_template) return -1;
   const std::vector<double>& ac = shared.options().ac_mm;
-  const Eigen::Matrix4d to_network = (*to_template * space.network_to_scan).inverse();
-  const Eigen::Vector3d world = (to_network * Eigen::Vector4d(ac[0], ac[1], ac[2], 1.0)).head<3>();
+  const auto in_scan = found.template_to_scan({ac[0], ac[1], ac[2]});
+  if (!in_scan) return -1;
+  const Eigen::Vector3d world =
+      (space.network_to_scan.inverse() * in_scan->homogeneous()).head<3>();
   const auto z = static_cast<std::int64_t>(std::llround(roi.to_voxel(world)[2]));
   return z >= 0 && z < roi.shape[2] ? z : -1;
 }
 
 }  // namespace
 
-SharedInputs::SharedInputs(const PrepareOptions& options) : options_(options) {
+SharedInputs::SharedInputs(const PrepareOptions& options)
+    : options_(options),
+      table_(options.region_table()),
+      white_matter_table_(options.white_matter_table()) {
   sources_ = core::Json::object();
   if (!options.transforms.empty()) {
     core::require_exists(options.transforms, "the folder of transforms");
@@ -108,11 +116,12 @@ SharedInputs::SharedInputs(const PrepareOptions& options) : options_(options) {
     template_ = std::move(scan.image);
     sources_["template"] = core::sha256_file(options.template_scan);
   }
+  if (options.registration_program == "elastix") require_elastix();
   sources_["atlases"] = core::Json::array();
   for (const std::string& path : options.atlases) {
     core::require_exists(path, "the atlas");
     Volume<std::int32_t> atlas = read_label_image(path, options.orientation(), &concerns_);
-    const std::string foreign = foreign_numbers_text(atlas, options.lut);
+    const std::string foreign = foreign_numbers_text(atlas, table_.source());
     if (!foreign.empty()) concerns_.push_back(path + " has " + foreign);
     std::set<std::int64_t> numbers(atlas.voxels.begin(), atlas.voxels.end());
     numbers.erase(0);
@@ -140,16 +149,33 @@ void SharedInputs::remember(const std::string& name, const RegistrationResult& r
   registrations_[name] = result;
 }
 
+bool corrects_bias(const std::vector<PreprocessingOptions>& regions) {
+  return std::any_of(regions.begin(), regions.end(),
+                     [](const auto& options) { return options.bias_correction == "n4"; });
+}
+
+std::optional<DeformableResult> SharedInputs::recall_deformation(const std::string& key) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = deformations_.find(key);
+  return found == deformations_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void SharedInputs::remember_deformation(const std::string& key,
+                                        const DeformableResult& result) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  deformations_[key] = result;
+}
+
 PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
                           const std::vector<PreprocessingOptions>& regions, int threads) {
   const auto start = std::chrono::steady_clock::now();
-  const Scan scan = read_checked(input, shared);
+  const Scan scan = read_checked(input, shared, regions);
   PreparedScan result;
   result.warnings = scan.header.warnings;
   const bool rigid = std::any_of(regions.begin(), regions.end(), [](const auto& options) {
     return options.registration == "rigid";
   });
-  const ScanLabels found(input, scan.image, shared, rigid);
+  const ScanLabels found(input, scan.image, shared, rigid, threads);
   const Volume<float> canonical = to_canonical(scan.image);
   const std::string sha256 = sha256_of(counted_scan(input));
   result.facts = sidecar_facts(input.scan);
@@ -207,6 +233,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
          resample_mask(region.hard, canonical.geometry, space.network_to_scan.inverse(), threads)});
     qc.sharpness_per_mm =
         sharpness_per_mm(canonical, box_around(shown.back().mask, kSharpnessMarginMm));
+    qc.jacobian_min = found.jacobian_min();
     result.qc.push_back(qc);
 
     prepared.volumes.roi = std::move(roi.roi.voxels);
@@ -221,6 +248,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
   if (found.labels_are_registered()) picture.scan_to_labels = found.maps().front().scan_to_labels;
   result.picture = draw_qc_picture(picture, canonical, shown, threads);
   result.transforms = found.transforms();
+  if (found.deformation() != nullptr) result.deformation = *found.deformation();
   for (const std::string& warning : found.warnings()) result.warnings.push_back(warning);
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   for (QcRow& row : result.qc) row.seconds = seconds.count();
@@ -229,11 +257,11 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
 
 std::vector<Shape> region_extents(const ScanInput& input, const SharedInputs& shared,
                                   const std::vector<PreprocessingOptions>& regions, int threads) {
-  const Scan scan = read_checked(input, shared);
+  const Scan scan = read_checked(input, shared, regions);
   const bool rigid = std::any_of(regions.begin(), regions.end(), [](const auto& options) {
     return options.registration == "rigid";
   });
-  const ScanLabels found(input, scan.image, shared, rigid);
+  const ScanLabels found(input, scan.image, shared, rigid, threads);
   std::vector<Shape> extents;
   for (const PreprocessingOptions& options : regions) {
     extents.push_back(region_extent(

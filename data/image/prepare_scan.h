@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "data/image/deformable_registration.h"
 #include "data/image/inputs.h"
 #include "data/image/prepare_options.h"
 #include "data/image/qc_row.h"
@@ -25,6 +26,9 @@ class SharedInputs {
   const PrepareOptions& options() const { return options_; }
   const Volume<float>* template_scan() const { return template_ ? &*template_ : nullptr; }
   const std::vector<Volume<std::int32_t>>& atlases() const { return atlases_; }
+  /// Numbers of the label maps or atlases, and those of --white-matter.
+  const RegionTable& table() const { return table_; }
+  const RegionTable& white_matter_table() const { return white_matter_table_; }
   /// Names what the result of one scan depends on beside the scan: hashes of template, atlases,
   /// weights.
   const core::Json& sources() const { return sources_; }
@@ -35,11 +39,16 @@ class SharedInputs {
   /// Thread-safe.
   std::optional<RegistrationResult> recall(const std::string& name) const;
   void remember(const std::string& name, const RegistrationResult& result) const;
+  std::optional<DeformableResult> recall_deformation(const std::string& key) const;
+  void remember_deformation(const std::string& key, const DeformableResult& result) const;
 
  private:
   mutable std::mutex mutex_;
+  mutable std::map<std::string, DeformableResult> deformations_;
   mutable std::map<std::string, RegistrationResult> registrations_;
   PrepareOptions options_;
+  RegionTable table_;
+  RegionTable white_matter_table_;
   std::optional<Volume<float>> template_;
   std::vector<Volume<std::int32_t>> atlases_;
   core::Json sources_;
@@ -63,10 +72,15 @@ struct PreparedScan {
   std::vector<PreparedRegion> regions;
   std::vector<QcRow> qc;
   std::vector<NamedTransform> transforms;
+  /// Of the template's world, after from-T2w_to-template_affine.
+  std::optional<Deformation> deformation;
   std::vector<std::string> warnings;
   core::Json facts;  ///< sidecar_facts of the scan
   Picture picture;
 };
+
+/// Is the scan divided by its bias field first?
+bool corrects_bias(const std::vector<PreprocessingOptions>& regions);
 
 /// Throws InputError with the participant's trouble: unreadable, not finite, constant, no labels,
 /// an empty or missing region. Uses up to `threads` threads; the result does not depend on their

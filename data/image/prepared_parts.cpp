@@ -17,7 +17,11 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Raised when what a part or its picture holds changes within a version.
-constexpr int kLayout = 2;
+constexpr int kLayout = 3;
+
+core::Json cso_numbers(const RegionTable& table) {
+  return {table.cso().white_matter, table.cso().ventricles, table.cso().caudate};
+}
 
 /// Of the files that the user brought for this scan: one corrected by hand is read again.
 core::Json transform_hashes(const fs::path& folder, const std::string& key) {
@@ -69,7 +73,11 @@ std::string PreparedParts::hash(const ScanInput& input) const {
                        options.ac_mm,
                        options.float16,
                        options.transforms.string(),
-                       options.assume_orientation};
+                       options.assume_orientation,
+                       options.atlas_registration,
+                       options.registration_program,
+                       cso_numbers(shared_.table()),
+                       cso_numbers(shared_.white_matter_table())};
   document["sources"] = shared_.sources();
   document["transforms"] = transform_hashes(options.transforms, input.key());
   document["scan"] = {input.scan.string(), sha256_of(counted_scan(input))};
@@ -77,6 +85,9 @@ std::string PreparedParts::hash(const ScanInput& input) const {
   if (!options.uses_atlas()) {
     document["labels"] =
         core::sha256_file(input.labels.empty() ? labels_of(input, options.labels) : input.labels);
+  }
+  if (!options.white_matter.empty()) {
+    document["white_matter"] = core::sha256_file(labels_of(input, options.white_matter));
   }
   if (options.labels_space == "t1w" && !input.t1w.empty()) {
     document["t1w"] = sha256_of(t1w_scan(input));
@@ -122,6 +133,11 @@ void PreparedParts::save(const ScanInput& input, const PreparedScan& scan,
   for (const NamedTransform& transform : scan.transforms) {
     write_transform(qc_ / "transforms" / transform_file_name(input.key(), transform.name),
                     transform.matrix);
+    if (scan.deformation && transform.name == "from-T2w_to-template_affine") {
+      write_deformable_transform(
+          qc_ / "transforms" / transform_file_name(input.key(), "from-T2w_to-template_deformable"),
+          {transform.matrix, *scan.deformation});
+    }
   }
   core::Json document;
   document["hash"] = hash(input);

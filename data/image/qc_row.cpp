@@ -33,6 +33,7 @@ core::Json QcRow::to_json() const {
   document["mi_before"] = number_or_null(mi_before);
   document["mi_after"] = number_or_null(mi_after);
   document["overlap"] = number_or_null(overlap);
+  document["jacobian_min"] = number_or_null(jacobian_min);
   document["seconds"] = seconds;
   document["reasons"] = reasons;
   return document;
@@ -54,6 +55,7 @@ QcRow QcRow::from_json(const core::Json& document) {
   row.mi_before = null_or_number(document, "mi_before");
   row.mi_after = null_or_number(document, "mi_after");
   row.overlap = null_or_number(document, "overlap");
+  row.jacobian_min = null_or_number(document, "jacobian_min");
   document.at("seconds").get_to(row.seconds);
   document.at("reasons").get_to(row.reasons);
   return row;

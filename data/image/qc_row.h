@@ -25,6 +25,8 @@ struct QcRow {
   double mi_before = 0;  ///< nats; NaN without registration
   double mi_after = 0;
   double overlap = 0;
+  /// Smallest Jacobian determinant of the deformation; NaN without one.
+  double jacobian_min = std::numeric_limits<double>::quiet_NaN();
   double seconds = 0;                ///< of the participant, all regions
   std::vector<std::string> reasons;  ///< empty: ok
 

@@ -4,7 +4,6 @@
 
 #include <Eigen/LU>
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -17,9 +16,6 @@
 namespace epvs::data {
 
 namespace {
-
-constexpr std::array<std::int64_t, 2> kVentricles = {4, 43};
-constexpr std::array<std::int64_t, 2> kCaudate = {11, 50};
 
 struct Box {
   Shape low = {0, 0, 0};
@@ -111,7 +107,10 @@ Box to_box(const Bounds& bounds, const Shape& limits) {
 
 const LabelMap& map_with(const std::vector<LabelMap>& maps, const PreprocessingOptions& options) {
   std::vector<std::string> names;
+  const bool has_own = std::any_of(maps.begin(), maps.end(),
+                                   [&](const LabelMap& map) { return map.only == options.region; });
   for (const LabelMap& map : maps) {
+    if (map.only != (has_own ? options.region : std::string())) continue;
     if (for_labels(*map.labels, options.labels, [](auto...) {}) > 0) return map;
     names.push_back(map.name);
   }
@@ -126,18 +125,26 @@ const LabelMap& map_with(const std::vector<LabelMap>& maps, const PreprocessingO
       "check --lut (which program made the label map?) and --regions");
 }
 
-/// Slices of the network's grid that belong to the centrum semiovale.
-void keep_cso_slices(Bounds& bounds, const LabelMap& map, const NetworkSpace& space,
-                     const RegionRules& rules) {
-  Bounds below = bounds_of(map, kVentricles, space);
-  if (below.count == 0) below = bounds_of(map, kCaudate, space);
-  if (below.count == 0) {
-    throw core::InputError(
-        fmt::format(
-            "region 'cso' needs the lateral ventricles (4, 43) or the caudate (11, 50) in {}",
-            map.name),
-        "use a label map that has them");
+/// Where the ventricles lie, or else the caudate, in the first map that has them.
+Bounds landmark_bounds(const std::vector<LabelMap>& maps, const NetworkSpace& space) {
+  for (const auto list : {&CsoLabels::ventricles, &CsoLabels::caudate}) {
+    for (const LabelMap& map : maps) {
+      const Bounds bounds = bounds_of(map, map.landmarks.*list, space);
+      if (bounds.count > 0) return bounds;
+    }
   }
+  std::vector<std::string> names;
+  for (const LabelMap& map : maps) names.push_back(map.name);
+  throw core::InputError(
+      fmt::format("region 'cso' needs the lateral ventricles or the caudate in {}",
+                  core::join(names, ", ")),
+      "use a label map that has them (FreeSurfer: 4, 43 or 11, 50), and the --lut of its numbers");
+}
+
+/// Slices of the network's grid that belong to the centrum semiovale.
+void keep_cso_slices(Bounds& bounds, const std::vector<LabelMap>& maps, const NetworkSpace& space,
+                     const RegionRules& rules) {
+  const Bounds below = landmark_bounds(maps, space);
   const double spacing = space.grid.spacing_mm()[2];
   const double centre = below.high[2] + rules.cso_above_mm / spacing;
   const double half = std::max(0.5, 0.5 * rules.cso_slab_mm / spacing);
@@ -157,12 +164,13 @@ core::InputError mostly_outside(const std::string& region, double fraction) {
 
 std::vector<std::int64_t> region_labels(const RegionTable& table, const std::string& region) {
   if (region != "cso" || table.has(region)) return table.labels(region);
-  std::vector<std::int64_t> labels = {2, 41};
-  for (std::int64_t i = 1; i <= 35; ++i) labels.push_back(3000 + i);
-  for (std::int64_t i = 1; i <= 35; ++i) labels.push_back(4000 + i);
-  labels.push_back(5001);
-  labels.push_back(5002);
-  return labels;
+  if (table.cso().white_matter.empty()) {
+    throw core::UsageError(
+        fmt::format("label table '{}' has no white matter, of which cso is cut out",
+                    table.source()),
+        "give a second label map with --white-matter, for example FAST's *_pve_2");
+  }
+  return table.cso().white_matter;
 }
 
 RegionOnGrid make_region(const std::vector<LabelMap>& maps, const PreprocessingOptions& options,
@@ -178,7 +186,7 @@ RegionOnGrid make_region(const std::vector<LabelMap>& maps, const PreprocessingO
       fraction_outside_scan(*map.labels, options.labels, scan, map.scan_to_labels.inverse());
   // Only a slab of the white matter is wanted: white matter elsewhere may well be outside.
   const bool is_cso = options.region == "cso";
-  if (is_cso) keep_cso_slices(bounds, map, space, rules);
+  if (is_cso) keep_cso_slices(bounds, maps, space, rules);
   const Box tight = to_box(bounds, space.grid.shape);
   const double slices = bounds.high[2] - bounds.low[2] + 1.0;
   if (tight.empty() || region.fraction_outside >= 1.0) {

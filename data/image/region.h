@@ -19,6 +19,11 @@ struct LabelMap {
   const Volume<std::int32_t>* labels = nullptr;
   Eigen::Matrix4d scan_to_labels = Eigen::Matrix4d::Identity();  ///< world mm -> world mm
   std::string name;                                              ///< for messages
+  /// Numbers of the ventricles and the caudate in this map.
+  CsoLabels landmarks = RegionTable::preset("freesurfer").cso();
+  /// The only region that is cut out of this map; empty: all but those that have a map of their
+  /// own.
+  std::string only = {};
 };
 
 struct RegionRules {
@@ -42,11 +47,12 @@ struct RegionOnGrid {
   double fraction_outside = 0;   ///< of the region, outside the field of view of the scan
 };
 
-/// The labels that form a region: those of the table; white matter for cso (FreeSurfer numbers
-/// 2/41, 3001-3035, 4001-4035, 5001-5002). Throws UsageError as RegionTable::labels.
+/// The labels that form a region: those of the table; its white matter for cso. Throws UsageError
+/// as RegionTable::labels, and for cso when the table has no white matter.
 std::vector<std::int64_t> region_labels(const RegionTable& table, const std::string& region);
 
-/// Cuts the region out of the first map that has it. The box holds the region, the crop and the
+/// Cuts the region out of the first map that has it; the ventricles or the caudate below cso are
+/// found in the first map that has them. The box holds the region, the crop and the
 /// reach of dilation and Gaussian, so the smooth ROI equals that of the whole grid.
 ///
 /// Throws InputError: no map has the labels; the region lies wholly outside the scan (labels of

@@ -2,14 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <Eigen/Geometry>
 #include <Eigen/LU>
 #include <algorithm>
 #include <limits>
 
 #include "core/error.h"
+#include "data/image/elastix_program.h"
 #include "data/image/registration.h"
 #include "data/image/same_person.h"
 #include "data/image/scan_source.h"
+#include "data/image/transform_file.h"
 #include "data/nifti/nifti.h"
 #include "data/volume/label_numbers.h"
 
@@ -18,6 +21,28 @@ namespace epvs::data {
 namespace fs = std::filesystem;
 
 namespace {
+
+/// FAST's partial volume of white matter becomes label 1 where it is above one half; every other
+/// map holds whole numbers.
+Volume<std::int32_t> read_label_map(const fs::path& path, const std::string& lut,
+                                    const OrientationRule& rule,
+                                    std::vector<std::string>& concerns) {
+  if (lut != "fast_pve") return read_label_image(path, rule, &concerns);
+  const Volume<float> share = read_image({path, ""}, rule).image;
+  const auto [low, high] = std::minmax_element(share.voxels.begin(), share.voxels.end());
+  if (!(*low >= -0.001F && *high <= 1.001F)) {  // also for NaN
+    throw core::InputError(fmt::format("{} has values from {} to {}: partial volumes lie in 0 to 1",
+                                       path.string(), *low, *high),
+                           "fast_pve is FAST's *_pve_2; for its *_seg say fast");
+  }
+  Volume<std::int32_t> labels(share.geometry);
+  std::transform(share.voxels.begin(), share.voxels.end(), labels.voxels.begin(),
+                 [](float value) { return value > 0.5F ? 1 : 0; });
+  return labels;
+}
+
+/// Grid of the atlases as they are seen through a deformation.
+constexpr double kDeformedSpacing_mm = 1.0;
 
 /// One estimate of mutual information against another, both from the same points.
 constexpr double kClearlyMore = 1.01;
@@ -29,22 +54,28 @@ std::string transform_file_name(const std::string& key, const std::string& name)
 }
 
 ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
-                       const SharedInputs& shared, bool rigid)
+                       const SharedInputs& shared, bool rigid, int threads)
     : shared_(shared) {
   const PrepareOptions& options = shared.options();
   information_before_ = std::numeric_limits<double>::quiet_NaN();
   information_after_ = information_before_;
   overlap_ = information_before_;
+  jacobian_min_ = information_before_;
   if (options.uses_atlas()) {
     affine_ = align(input, scan, *shared.template_scan(), options.affine_registration(),
                     {"T2w", "template", "affine"}, true);
-    for (std::size_t i = 0; i < shared.atlases().size(); ++i) {
-      maps_.push_back({&shared.atlases()[i], *affine_, options.atlases[i]});
+    if (options.atlas_registration == "deformable") {
+      deform_atlases(input, scan, threads);
+    } else {
+      for (std::size_t i = 0; i < shared.atlases().size(); ++i) {
+        maps_.push_back(
+            {&shared.atlases()[i], *affine_, options.atlases[i], shared.table().cso(), ""});
+      }
     }
   } else {
     const fs::path path = input.labels.empty() ? labels_of(input, options.labels) : input.labels;
-    own_.push_back(read_label_image(path, options.orientation(), &reasons_));
-    const std::string foreign = foreign_numbers_text(own_.back(), options.lut);
+    own_.push_back(read_label_map(path, shared.table().source(), options.orientation(), reasons_));
+    const std::string foreign = foreign_numbers_text(own_.back(), shared.table().source());
     if (!foreign.empty()) reasons_.push_back(path.filename().string() + " has " + foreign);
     Eigen::Matrix4d to_labels = Eigen::Matrix4d::Identity();
     if (options.labels_space == "t1w") {
@@ -56,7 +87,13 @@ ScanLabels::ScanLabels(const ScanInput& input, const Volume<float>& scan,
                         {"T2w", "T1w", "rigid"}, true);
       check_sides(input, scan, t1w.image, to_labels);
     }
-    maps_.push_back({&own_.back(), to_labels, path.string()});
+    maps_.push_back({&own_.back(), to_labels, path.string(), shared.table().cso(), ""});
+    if (!options.white_matter.empty()) {
+      const fs::path white = labels_of(input, options.white_matter);
+      const RegionTable& table = shared.white_matter_table();
+      own_.push_back(read_label_map(white, table.source(), options.orientation(), reasons_));
+      maps_.push_back({&own_.back(), to_labels, white.string(), table.cso(), "cso"});
+    }
   }
   if (rigid) {
     rigid_ = align(input, scan, *shared.template_scan(), options.rigid_registration(),
@@ -83,7 +120,10 @@ Eigen::Matrix4d ScanLabels::align(const ScanInput& input, const Volume<float>& s
       }
       const std::string cache_name = input.key() + " " + name.text();
       const auto known = shared_.recall(cache_name);
-      result = known ? *known : register_volumes(scan, moving, options);
+      const bool elastix = shared_.options().registration_program == "elastix";
+      result = known     ? *known
+               : elastix ? register_with_elastix(scan, moving, options)
+                         : register_volumes(scan, moving, options);
       shared_.remember(cache_name, result);
       if (result.information_after <= result.information_before) {
         reasons_.push_back(name.text() + ": registration did not raise the mutual information");
@@ -146,8 +186,56 @@ void ScanLabels::check_sides(const ScanInput& input, const Volume<float>& scan,
   }
 }
 
-std::optional<Eigen::Matrix4d> ScanLabels::scan_to_template() const {
-  return affine_ ? affine_ : rigid_;
+void ScanLabels::deform_atlases(const ScanInput& input, const Volume<float>& scan, int threads) {
+  const PrepareOptions& options = shared_.options();
+  const std::string name = "from-T2w_to-template_deformable";
+  const fs::path file = options.transforms / transform_file_name(input.key(), name);
+  const Geometry& view = shared_.template_scan()->geometry;
+  try {
+    if (!options.transforms.empty() && fs::exists(file)) {
+      const DeformableTransform read = read_deformable_transform(file);
+      if ((read.affine - *affine_).norm() > 1e-6 * affine_->norm()) {
+        throw core::InputError(
+            fmt::format("{} holds another affine transform than the one that is used",
+                        file.string()),
+            "keep the affine and the deformable file of one run together");
+      }
+      deformation_ = read.deformation;
+      jacobian_min_ = smallest_jacobian(*deformation_, view, kFoldStep_mm);
+    } else {
+      if (!options.transforms.empty()) {
+        warnings_.push_back(fmt::format("{} does not exist; registering instead", file.string()));
+      }
+      const auto known = shared_.recall_deformation(input.key());
+      DeformableResult found =
+          known ? *known : register_deformable(scan, *shared_.template_scan(), *affine_);
+      shared_.remember_deformation(input.key(), found);
+      if (found.information_after <= found.information_before) {
+        reasons_.push_back(name + ": the deformation did not raise the mutual information");
+      }
+      jacobian_min_ = found.jacobian_min;
+      information_after_ += found.information_after - found.information_before;
+      deformation_ = std::move(found.deformation);
+    }
+  } catch (const core::Error& error) {
+    error.rethrow_in(name);
+  }
+  if (!(jacobian_min_ > 0)) {
+    reasons_.push_back(
+        fmt::format("{}: it folds (smallest Jacobian determinant {:.2f})", name, jacobian_min_));
+  }
+  for (std::size_t i = 0; i < shared_.atlases().size(); ++i) {
+    own_.push_back(
+        deformed_labels(shared_.atlases()[i], *deformation_, kDeformedSpacing_mm, threads));
+    maps_.push_back({&own_.back(), *affine_, options.atlases[i], shared_.table().cso(), ""});
+  }
+}
+
+std::optional<Eigen::Vector3d> ScanLabels::template_to_scan(const Eigen::Vector3d& point) const {
+  if (!affine_ && !rigid_) return std::nullopt;
+  const Eigen::Vector3d undeformed = deformation_ ? deformation_->inverse(point) : point;
+  const Eigen::Matrix4d back = (affine_ ? *affine_ : *rigid_).inverse();
+  return (back * undeformed.homogeneous()).head<3>();
 }
 
 }  // namespace epvs::data

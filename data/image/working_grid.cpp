@@ -14,30 +14,6 @@ namespace epvs::data {
 
 namespace {
 
-WorkingImage::Pointer to_itk(const Volume<float>& volume) {
-  auto image = WorkingImage::New();
-  WorkingImage::SizeType size;
-  WorkingImage::SpacingType spacing;
-  WorkingImage::PointType origin;
-  WorkingImage::DirectionType direction;
-  const Eigen::Vector3d lengths = volume.geometry.spacing_mm();
-  for (unsigned axis = 0; axis < 3; ++axis) {
-    size[axis] = static_cast<itk::SizeValueType>(volume.geometry.shape[axis]);
-    spacing[axis] = lengths[axis];
-    origin[axis] = volume.geometry.affine(axis, 3);
-    for (unsigned row = 0; row < 3; ++row) {
-      direction(row, axis) = volume.geometry.affine(row, axis) / lengths[axis];
-    }
-  }
-  image->SetRegions(size);
-  image->SetSpacing(spacing);
-  image->SetOrigin(origin);
-  image->SetDirection(direction);
-  image->Allocate();
-  std::copy(volume.voxels.begin(), volume.voxels.end(), image->GetBufferPointer());
-  return image;
-}
-
 WorkingImage::Pointer smooth(WorkingImage::Pointer image, double spacing_mm) {
   using Smooth = itk::SmoothingRecursiveGaussianImageFilter<WorkingImage, WorkingImage>;
   Smooth::SigmaArrayType sigma;
@@ -61,7 +37,7 @@ WorkingImage::Pointer smooth(WorkingImage::Pointer image, double spacing_mm) {
 }
 
 WorkingImage::Pointer isotropic(const Volume<float>& volume, double spacing_mm) {
-  const WorkingImage::Pointer source = smooth(to_itk(volume), spacing_mm);
+  const WorkingImage::Pointer source = smooth(plain_image(volume), spacing_mm);
   Eigen::Vector3d low = Eigen::Vector3d::Constant(1e30);
   Eigen::Vector3d high = -low;
   for (int corner = 0; corner < 8; ++corner) {
@@ -96,9 +72,33 @@ WorkingImage::Pointer isotropic(const Volume<float>& volume, double spacing_mm) 
 
 }  // namespace
 
+WorkingImage::Pointer plain_image(const Volume<float>& volume) {
+  auto image = WorkingImage::New();
+  WorkingImage::SizeType size;
+  WorkingImage::SpacingType spacing;
+  WorkingImage::PointType origin;
+  WorkingImage::DirectionType direction;
+  const Eigen::Vector3d lengths = volume.geometry.spacing_mm();
+  for (unsigned axis = 0; axis < 3; ++axis) {
+    size[axis] = static_cast<itk::SizeValueType>(volume.geometry.shape[axis]);
+    spacing[axis] = lengths[axis];
+    origin[axis] = volume.geometry.affine(axis, 3);
+    for (unsigned row = 0; row < 3; ++row) {
+      direction(row, axis) = volume.geometry.affine(row, axis) / lengths[axis];
+    }
+  }
+  image->SetRegions(size);
+  image->SetSpacing(spacing);
+  image->SetOrigin(origin);
+  image->SetDirection(direction);
+  image->Allocate();
+  std::copy(volume.voxels.begin(), volume.voxels.end(), image->GetBufferPointer());
+  return image;
+}
+
 WorkingImage::Pointer working_image(const Volume<float>& volume, double spacing_mm) {
   const WorkingImage::Pointer image =
-      spacing_mm > 0 ? isotropic(volume, spacing_mm) : to_itk(volume);
+      spacing_mm > 0 ? isotropic(volume, spacing_mm) : plain_image(volume);
   float* voxels = image->GetBufferPointer();
   const std::size_t count = image->GetLargestPossibleRegion().GetNumberOfPixels();
   std::vector<float> sorted(voxels, voxels + count);

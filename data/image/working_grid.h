@@ -13,6 +13,9 @@ namespace epvs::data {
 
 using WorkingImage = itk::Image<float, 3>;
 
+/// The scan as it is, on its own grid.
+WorkingImage::Pointer plain_image(const Volume<float>& volume);
+
 /// Smooths (Gaussian, so that the coarser grid does not alias), resamples linearly onto an
 /// isotropic grid over the bounding box of the scan, clips to the 0.5th and 99.5th percentile and
 /// scales to 0..1. Throws InputError when the scan is constant.

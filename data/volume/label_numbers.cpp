@@ -31,6 +31,8 @@ bool is_parcel(std::int64_t number) {
 }
 
 bool is_foreign(std::int64_t number, const std::string& lut) {
+  if (lut == "fast") return number > 3;
+  if (lut == "harvardoxford") return number > 21;
   if (lut == "first") return !kFirst.contains(number);
   if (lut == "synthseg") return !kSynthSeg.contains(number) && !is_parcel(number);
   if (lut != "freesurfer" && lut != "atlas") return false;

@@ -10,9 +10,9 @@
 namespace epvs::data {
 
 /// Numbers (not 0) of the map that are foreign to `lut` (known_luts), sorted. synthseg and first:
-/// their lists. freesurfer, atlas: what aseg writes below 100, and 100 to 14999 (parcellations,
-/// subfields, nuclei), which are not looked at one by one. Other tables: none, for a table of the
-/// user's names only what its regions need.
+/// their lists; fast: above 3; harvardoxford: above 21. freesurfer, atlas: what aseg writes below
+/// 100, and 100 to 14999 (parcellations, subfields, nuclei), which are not looked at one by one.
+/// Other tables: none, for a table of the user's names only what its regions need.
 std::vector<std::int64_t> foreign_numbers(const Volume<std::int32_t>& labels,
                                           const std::string& lut);
 

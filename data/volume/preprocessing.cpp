@@ -52,6 +52,7 @@ core::Json PreprocessingOptions::to_json() const {
   document["sigma_voxels"] = sigma_voxels;
   document["normalisation"] = normalisation;
   document["registration"] = registration;
+  document["bias_correction"] = bias_correction;
   document["labels"] = labels;
   document["label_source"] = label_source;
   return document;
@@ -70,6 +71,9 @@ PreprocessingOptions PreprocessingOptions::from_json(const core::Json& document)
   read_field(document, "sigma_voxels", options.sigma_voxels);
   read_field(document, "normalisation", options.normalisation);
   read_field(document, "registration", options.registration);
+  if (document.contains("bias_correction")) {
+    read_field(document, "bias_correction", options.bias_correction);
+  }
   read_field(document, "labels", options.labels);
   read_field(document, "label_source", options.label_source);
   return options;
@@ -103,6 +107,9 @@ std::vector<std::string> PreprocessingOptions::differences(
   }
   if (registration != other.registration) {
     differ("registration", registration, other.registration);
+  }
+  if (bias_correction != other.bias_correction) {
+    differ("bias_correction", bias_correction, other.bias_correction);
   }
   return found;
 }

@@ -22,14 +22,16 @@ struct PreprocessingOptions {
   /// "minmax": (v - min)/(max - min) over the dilated mask, clipped, times the soft mask (P2).
   std::string normalisation = "minmax";
   std::string registration = "none";  ///< none, or rigid (to the template, P1)
-  std::vector<std::int64_t> labels;   ///< label numbers that form the region
-  std::string label_source = "n/a";   ///< freesurfer, synthseg, atlas, ... : differs -> warning
+  /// none, or n4: the scan is divided by its bias field first. Files without it say none.
+  std::string bias_correction = "none";
+  std::vector<std::int64_t> labels;  ///< label numbers that form the region
+  std::string label_source = "n/a";  ///< freesurfer, synthseg, atlas, ... : differs -> warning
 
   core::Json to_json() const;
   static PreprocessingOptions from_json(const core::Json& document);
   /// Names of fields that a network cannot bridge, with both values: "spacing_mm: 0.5,0.5,0.8 and
   /// 0.5,0.5,0.5". Empty when the two fit. Looks at region, spacing, crop, dilation, sigma,
-  /// normalisation, registration; not at preset, labels and label_source.
+  /// normalisation, registration, bias correction; not at preset, labels and label_source.
   std::vector<std::string> differences(const PreprocessingOptions& other) const;
 };
 

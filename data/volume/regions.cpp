@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/table.h"
 #include "core/text.h"
 
 namespace epvs::data {
@@ -19,6 +20,25 @@ namespace {
 const std::vector<std::int64_t> kBasalGanglia = {11, 50, 12, 51, 13, 52, 26, 58};
 const std::vector<std::int64_t> kHippocampi = {17, 53};
 const std::vector<std::int64_t> kMidbrain = {173};
+
+/// FreeSurfer's numbers; white matter also as its parcellation has it.
+CsoLabels freesurfer_cso() {
+  CsoLabels cso{{2, 41}, {4, 43}, {11, 50}};
+  for (const std::int64_t side : {3000, 4000}) {
+    for (std::int64_t i = 1; i <= 35; ++i) cso.white_matter.push_back(side + i);
+  }
+  cso.white_matter.push_back(5001);
+  cso.white_matter.push_back(5002);
+  return cso;
+}
+
+/// A structure's name in lower case with spaces only.
+std::string plain_name(const std::string& name) {
+  std::string plain = core::lower(name);
+  std::replace(plain.begin(), plain.end(), '-', ' ');
+  std::replace(plain.begin(), plain.end(), '_', ' ');
+  return plain;
+}
 
 std::vector<std::int64_t> read_labels_of(const core::Json& value, const std::string& where) {
   if (!value.is_array() || value.empty()) {
@@ -50,7 +70,8 @@ const std::vector<std::string>& known_regions() {
 }
 
 const std::vector<std::string>& known_luts() {
-  static const std::vector<std::string> luts = {"freesurfer", "synthseg", "first", "atlas"};
+  static const std::vector<std::string> luts = {"freesurfer", "synthseg", "first",        "fast",
+                                                "fast_pve",   "atlas",    "harvardoxford"};
   return luts;
 }
 
@@ -59,10 +80,23 @@ RegionTable RegionTable::preset(const std::string& lut) {
   if (std::find(luts.begin(), luts.end(), lut) == luts.end()) {
     throw core::UsageError(
         fmt::format("unknown label table '{}'{}", lut, core::did_you_mean(lut, luts)),
-        "known are " + core::join(luts, ", ") + "; or give a TOML file with [regions]");
+        "known are " + core::join(luts, ", ") +
+            "; or give a TOML file with [regions], or a *_dseg.tsv with index and name");
   }
   RegionTable table;
   table.source_ = lut;
+  if (lut == "fast" || lut == "fast_pve") {
+    table.cso_.white_matter = {lut == "fast" ? 3 : 1};
+    return table;
+  }
+  if (lut == "harvardoxford") {  // index in HarvardOxford-Subcortical.xml plus one
+    table.labels_["bg"] = {5, 16, 6, 17, 7, 18, 11, 21};
+    table.labels_["hippocampi"] = {9, 19};
+    table.cso_ = {{1, 12}, {3, 14}, {5, 16}};
+    return table;
+  }
+  table.cso_ = freesurfer_cso();
+  if (lut == "first") table.cso_ = {{}, {}, {11, 50}};
   table.labels_["bg"] = kBasalGanglia;
   table.labels_["hippocampi"] = kHippocampi;
   if (lut == "freesurfer" || lut == "atlas") table.labels_["midbrain"] = kMidbrain;
@@ -73,19 +107,25 @@ RegionTable RegionTable::from_toml(const fs::path& path) {
   const core::Json document = core::read_toml(path);
   RegionTable table;
   table.source_ = path.string();
+  table.cso_ = freesurfer_cso();
   for (const auto& [key, value] : document.items()) {
     if (key == "recipe_version") continue;
-    if (key != "regions") {
+    if (key != "regions" && key != "cso") {
       throw core::UsageError(fmt::format("{}: unknown key '{}'{}", path.string(), key,
-                                         core::did_you_mean(key, {"regions"})),
-                             "a label table has one table: [regions]");
+                                         core::did_you_mean(key, {"regions", "cso"})),
+                             "a label table has the tables [regions] and [cso]");
     }
     if (!value.is_object()) {
-      throw core::UsageError(fmt::format("{}: 'regions' must be a table", path.string()));
+      throw core::UsageError(fmt::format("{}: '{}' must be a table", path.string(), key));
     }
-    for (const auto& [region, labels] : value.items()) {
-      table.labels_[region] =
-          read_labels_of(labels, fmt::format("{}: regions.{}", path.string(), region));
+    for (const auto& [name, labels] : value.items()) {
+      const std::vector<std::int64_t> numbers =
+          read_labels_of(labels, fmt::format("{}: {}.{}", path.string(), key, name));
+      if (key == "regions") {
+        table.labels_[name] = numbers;
+      } else {
+        table.cso_list(name, path) = numbers;
+      }
     }
   }
   if (table.labels_.empty()) {
@@ -95,8 +135,49 @@ RegionTable RegionTable::from_toml(const fs::path& path) {
   return table;
 }
 
+std::vector<std::int64_t>& RegionTable::cso_list(const std::string& name, const fs::path& path) {
+  if (name == "white_matter") return cso_.white_matter;
+  if (name == "ventricles") return cso_.ventricles;
+  if (name == "caudate") return cso_.caudate;
+  throw core::UsageError(
+      fmt::format("{}: unknown key 'cso.{}'{}", path.string(), name,
+                  core::did_you_mean(name, {"white_matter", "ventricles", "caudate"})));
+}
+
+RegionTable RegionTable::from_tsv(const fs::path& path) {
+  const core::Table rows = core::Table::read(path);
+  RegionTable table;
+  table.source_ = path.filename().string();
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    const auto label = core::parse_integer(rows.cell(row, "index"));
+    if (!label) {
+      throw core::InputError(fmt::format("{}: index '{}' is not a whole number", rows.where(row),
+                                         rows.cell(row, "index")));
+    }
+    const std::string name = plain_name(rows.cell(row, "name"));
+    const auto has = [&name](const char* word) { return name.find(word) != std::string::npos; };
+    if (has("caudate")) table.cso_.caudate.push_back(*label);
+    if (has("caudate") || has("putamen") || has("pallid") || has("accumbens")) {
+      table.labels_["bg"].push_back(*label);
+    }
+    if (has("hippocampus")) table.labels_["hippocampi"].push_back(*label);
+    if (has("midbrain")) table.labels_["midbrain"].push_back(*label);
+    if (has("cerebral white matter")) table.cso_.white_matter.push_back(*label);
+    if (has("lateral ventric") && !has("inf")) table.cso_.ventricles.push_back(*label);
+  }
+  if (table.labels_.empty() && table.cso_.white_matter.empty()) {
+    throw core::InputError(
+        fmt::format("{} names none of the structures of bg, hippocampi, midbrain or cso",
+                    path.string()),
+        "expected names such as Left Caudate, Right Hippocampus, Left Cerebral White Matter");
+  }
+  return table;
+}
+
 RegionTable RegionTable::open(const std::string& lut_or_path) {
-  return core::lower(lut_or_path).ends_with(".toml") ? from_toml(lut_or_path) : preset(lut_or_path);
+  const std::string name = core::lower(lut_or_path);
+  if (name.ends_with(".toml")) return from_toml(lut_or_path);
+  return name.ends_with(".tsv") ? from_tsv(lut_or_path) : preset(lut_or_path);
 }
 
 std::vector<std::string> RegionTable::regions() const {
@@ -124,7 +205,8 @@ const std::vector<std::int64_t>& RegionTable::labels(const std::string& region) 
   }
   throw core::UsageError(fmt::format("label table '{}' has no region '{}'{}", source_, region,
                                      core::did_you_mean(region, regions())),
-                         "it has " + core::join(regions(), ", "));
+                         labels_.empty() ? "it has white matter only (--white-matter, region cso)"
+                                         : "it has " + core::join(regions(), ", "));
 }
 
 Shape default_crop_voxels(const std::string& region) {

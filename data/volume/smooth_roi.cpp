@@ -237,6 +237,10 @@ void validate(const PreprocessingOptions& options) {
     refuse(fmt::format("registration = {}{}", options.registration,
                        core::did_you_mean(options.registration, {"none", "rigid"})));
   }
+  if (options.bias_correction != "none" && options.bias_correction != "n4") {
+    refuse(fmt::format("bias_correction = {}{}", options.bias_correction,
+                       core::did_you_mean(options.bias_correction, {"none", "n4"})));
+  }
 }
 
 std::vector<double> gaussian_half_kernel(double sigma_voxels) {

@@ -133,7 +133,7 @@ TEST(ParallelRanges, CoversEachIndexOnceAndPassesErrorsOn) {
 
 TEST(RegionTable, PresetsHaveTheNumbersOfTheirPrograms) {
   const std::vector<std::int64_t> bg = {11, 50, 12, 51, 13, 52, 26, 58};
-  for (const std::string& lut : known_luts()) {
+  for (const std::string lut : {"freesurfer", "synthseg", "first", "atlas"}) {
     const RegionTable table = RegionTable::open(lut);
     EXPECT_EQ(table.source(), lut);
     EXPECT_EQ(table.labels("bg"), bg);
@@ -143,6 +143,22 @@ TEST(RegionTable, PresetsHaveTheNumbersOfTheirPrograms) {
   EXPECT_FALSE(RegionTable::preset("first").has("midbrain"));
   expect_error<core::UsageError>([] { RegionTable::preset("first").labels("midbrain"); },
                                  {"midbrain", "173"});
+  // FIRST: the same numbers, but no white matter and no ventricles.
+  EXPECT_TRUE(RegionTable::preset("first").cso().white_matter.empty());
+  EXPECT_EQ(RegionTable::preset("first").cso().caudate, (std::vector<std::int64_t>{11, 50}));
+  const CsoLabels cso = RegionTable::preset("freesurfer").cso();
+  EXPECT_EQ(cso.white_matter.size(), 2U + 35U + 35U + 2U);
+  EXPECT_EQ(cso.ventricles, (std::vector<std::int64_t>{4, 43}));
+  // FAST: classes in the order of T1w intensity.
+  EXPECT_EQ(RegionTable::preset("fast").cso().white_matter, std::vector<std::int64_t>{3});
+  EXPECT_EQ(RegionTable::preset("fast_pve").cso().white_matter, std::vector<std::int64_t>{1});
+  expect_error<core::UsageError>([] { RegionTable::preset("fast").labels("bg"); },
+                                 {"'fast' has no region 'bg'", "white matter only"});
+  const RegionTable oxford = RegionTable::preset("harvardoxford");
+  EXPECT_EQ(oxford.labels("bg"), (std::vector<std::int64_t>{5, 16, 6, 17, 7, 18, 11, 21}));
+  EXPECT_EQ(oxford.labels("hippocampi"), (std::vector<std::int64_t>{9, 19}));
+  EXPECT_EQ(oxford.cso().ventricles, (std::vector<std::int64_t>{3, 14}));
+  EXPECT_EQ(known_luts().size(), 7U);
   expect_error<core::UsageError>([] { RegionTable::preset("freesurfer").labels("cso"); },
                                  {"cso", "ventricles"});
   expect_error<core::UsageError>([] { RegionTable::preset("atlas").labels("hipocampi"); },
@@ -172,6 +188,34 @@ TEST(RegionTable, ReadsTomlAndRefusesNonsense) {
                                    {"regions.bg", "not a label number"});
   }
   expect_error<core::UsageError>([&] { table("[regions]\nbg = [4, 4]\n"); }, {"label 4", "twice"});
+  const RegionTable own = table("[regions]\nbg = [1]\n[cso]\nventricles = [7, 8]\n");
+  EXPECT_EQ(own.cso().ventricles, (std::vector<std::int64_t>{7, 8}));
+  EXPECT_EQ(own.cso().caudate, (std::vector<std::int64_t>{11, 50}));
+  expect_error<core::UsageError>([&] { table("[cso]\nventricle = [7]\n"); },
+                                 {"cso.ventricle", "did you mean 'ventricles'"});
+}
+
+TEST(RegionTable, NamesOfABidsTableAreRecognised) {
+  const TemporaryFolder folder;
+  const auto path = folder / "tpl-X_atlas-Y_dseg.tsv";
+  core::write_text(
+      path,
+      "index\tname\n1\tLeft Cerebral White Matter\n3\tLeft Lateral Ventrical\n"
+      "4\tleft-inf-lateral-ventricle\n5\tLeft_Caudate\n6\tLeft Putamen\n"
+      "7\tLeft Pallidum\n8\tglobus pallidus pars interna\n9\tLeft Hippocampus\n"
+      "10\tParahippocampal Gyrus\n11\tNucleus Accumbens\n12\tCerebellar white matter\n");
+  const RegionTable table = RegionTable::open(path.string());
+  EXPECT_EQ(table.labels("bg"), (std::vector<std::int64_t>{5, 6, 7, 8, 11}));
+  EXPECT_EQ(table.labels("hippocampi"), std::vector<std::int64_t>{9});
+  EXPECT_EQ(table.cso().white_matter, std::vector<std::int64_t>{1});
+  EXPECT_EQ(table.cso().ventricles, std::vector<std::int64_t>{3});
+  EXPECT_EQ(table.cso().caudate, std::vector<std::int64_t>{5});
+  core::write_text(path, "index\tname\n1\tFrontal Pole\n");
+  expect_error<core::InputError>([&] { RegionTable::open(path.string()); },
+                                 {"names none of the structures", "Left Caudate"});
+  core::write_text(path, "index\tname\none\tCaudate\n");
+  expect_error<core::InputError>([&] { RegionTable::open(path.string()); },
+                                 {"line 2", "index 'one'"});
 }
 
 TEST(LabelNumbers, ForeignOnesAreNamed) {
