@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "models/cohort_tensors.h"
 #include "models/device.h"
+#include "models/precision.h"
 #include "models/weights.h"
 
 namespace epvs::infer {
@@ -56,6 +57,7 @@ struct BatchOutput {
 struct Ensemble::State {
   std::vector<models::LoadedNetwork> members;
   torch::Device device = torch::kCPU;
+  models::Precision precision = models::Precision::kFloat32;
 
   BatchOutput compute(const Tensor& volumes, const InferenceRequest& request) const;
 };
@@ -74,6 +76,7 @@ BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceReque
     Tensor sum = torch::zeros({x.size(0)}, x.options().requires_grad(false));
     const double map_scale = members.size() == 1 ? 1.0 : member.metadata.network.pool_scale;
     for (const auto& dimensions : flips) {
+      const models::Autocast autocast(precision, device);
       if (!request.attention) {
         sum = sum + member.network->forward(flipped(x, dimensions));
         continue;
@@ -95,11 +98,14 @@ BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceReque
   return out;
 }
 
-Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& device, int threads)
+Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& device, int threads,
+                   const std::string& precision)
     : state_(std::make_unique<State>()) {
   EPVS_ASSERT(!weights.empty() && threads >= 1);
   at::set_num_threads(threads);  // Debian's LibTorch starts with one
   state_->device = models::resolve_device(device);
+  state_->precision = models::parse_precision(precision);
+  models::require_precision(state_->precision, state_->device);
   for (const fs::path& path : weights) {
     state_->members.push_back(models::load_weights(path));
     models::LoadedNetwork& member = state_->members.back();

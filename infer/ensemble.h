@@ -41,9 +41,10 @@ struct InferenceResult {
 class Ensemble {
  public:
   /// Loads the networks onto the device. Throws InputError for weights that cannot be read,
-  /// UsageError for a device that is not there. Sets the number of Torch's threads.
+  /// UsageError for a device that is not there or has no such `precision` (models/precision.h).
+  /// Sets the number of Torch's threads.
   Ensemble(const std::vector<std::filesystem::path>& weights, const std::string& device,
-           int threads);
+           int threads, const std::string& precision = "float32");
   ~Ensemble();
 
   std::size_t size() const;

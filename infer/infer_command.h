@@ -36,6 +36,7 @@ class InferCommand : public core::Command {
   double detection_radius_mm_ = 3.0;
   std::vector<std::string> flip_axes_;
   int batch_ = 1;
+  std::string precision_ = "float32";
 };
 
 }  // namespace epvs::infer

@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
 #include "core/random.h"
 #include "models/layers.h"
 #include "models/network_layers.h"
+#include "models/precision.h"
 
 namespace epvs::models {
 
@@ -19,10 +21,26 @@ bool wants_concat(const NetworkOptions& options) {
   return options.residual == "concat";
 }
 
-/// (N, C, Z, Y, X) -> (N, C)
+/// (N, C, Z, Y, X) -> (N, C), in float32 at least
 Tensor global_pool(const Tensor& maps, const std::string& kind) {
-  const Tensor flat = maps.flatten(2);
+  const Tensor flat = widened(maps).flatten(2);
   return kind == "avg" ? flat.mean(2) : flat.amax(2);
+}
+
+using Convolutions = std::vector<std::shared_ptr<Convolution>>;
+
+Tensor convolve(const Convolutions& layers, Tensor maps) {
+  for (const auto& layer : layers) maps = layer->forward(maps).relu_();
+  return maps;
+}
+
+std::vector<Tensor> parameters_of(const Convolutions& layers) {
+  std::vector<Tensor> parameters;
+  for (const auto& layer : layers) {
+    parameters.push_back(layer->weight);
+    parameters.push_back(layer->bias);
+  }
+  return parameters;
 }
 
 /// P1 section 2.2: blocks of convolutions and max-poolings, then fully connected layers.
@@ -31,14 +49,17 @@ class Media2019 : public Network {
   explicit Media2019(const NetworkOptions& options) : Network(options) {
     std::int64_t channels = 1;
     for (int block = 0; block < options.blocks; ++block) {
+      Convolutions layers;
       for (int i = 0; i < options.convolutions_per_block; ++i) {
-        add_convolution(fmt::format("block{}_conv{}", block + 1, i + 1), channels,
-                        block_features(options, block));
+        layers.push_back(new_convolution(fmt::format("block{}_conv{}", block + 1, i + 1), channels,
+                                         block_features(options, block)));
         channels = block_features(options, block);
       }
+      blocks_.push_back(std::move(layers));
     }
     if (options.trailing_convolution) {
-      add_convolution("trailing_conv", channels, block_features(options, options.blocks));
+      blocks_.push_back(
+          {new_convolution("trailing_conv", channels, block_features(options, options.blocks))});
     }
     for (const LayerRow& row : layer_table(options)) {
       if (row.kind != "dense") continue;
@@ -52,18 +73,9 @@ class Media2019 : public Network {
   }
 
   Tensor features(const Tensor& x) override {
-    const bool ceil = options().pool_rounding == "ceil";
     Tensor maps = x;
-    std::size_t next = 0;
-    for (int block = 0; block < options().blocks; ++block) {
-      for (int i = 0; i < options().convolutions_per_block; ++i) {
-        maps = convolution_[next++]->forward(maps).relu_();
-      }
-      maps = torch::max_pool3d(maps, block_pool(options(), block), {}, 0, 1, ceil);
-    }
-    if (options().trailing_convolution) {
-      maps = convolution_[next]->forward(maps).relu_();
-      maps = torch::max_pool3d(maps, block_pool(options(), options().blocks), {}, 0, 1, ceil);
+    for (std::size_t block = 0; block < blocks_.size(); ++block) {
+      maps = run_block(static_cast<int>(block), maps);
     }
     Tensor features = maps.flatten(1);
     for (std::size_t i = 0; i + 1 < dense_.size(); ++i) {
@@ -76,12 +88,32 @@ class Media2019 : public Network {
   Tensor output_bias_tensor() const override { return dense_.back()->bias; }
 
  private:
-  void add_convolution(const std::string& name, std::int64_t in, std::int64_t out) {
+  std::shared_ptr<Convolution> new_convolution(const std::string& name, std::int64_t in,
+                                               std::int64_t out) {
     const std::int64_t padding = options().padding == "same" ? 1 : 0;
-    convolution_.push_back(register_module(name, std::make_shared<Convolution>(in, out, padding)));
+    return register_module(name, std::make_shared<Convolution>(in, out, padding));
   }
 
-  std::vector<std::shared_ptr<Convolution>> convolution_;
+  /// Pairs of convolutions are kept or computed again together: of the four large maps of the first
+  /// block one is kept then, and at most two more are there at once.
+  Tensor run_block(int block, Tensor maps) {
+    const Convolutions& layers = blocks_[static_cast<std::size_t>(block)];
+    const bool ceil = options().pool_rounding == "ceil";
+    for (std::size_t first = 0; first < layers.size(); first += 2) {
+      const std::size_t end = std::min(first + 2, layers.size());
+      const Convolutions pair(layers.begin() + static_cast<std::ptrdiff_t>(first),
+                              layers.begin() + static_cast<std::ptrdiff_t>(end));
+      const std::int64_t pool = end == layers.size() ? block_pool(options(), block) : 0;
+      const auto body = [pair, pool, ceil](const std::vector<Tensor>& inputs) {
+        const Tensor out = convolve(pair, inputs[0]);
+        return pool > 0 ? max_pool(out, pool, ceil) : out;
+      };
+      maps = part(body, {maps}, parameters_of(pair));
+    }
+    return maps;
+  }
+
+  std::vector<Convolutions> blocks_;  ///< the trailing convolution is a block of one
   std::vector<std::shared_ptr<Dense>> dense_;
 };
 
@@ -91,10 +123,11 @@ class Cnn4 : public Network {
   explicit Cnn4(const NetworkOptions& options) : Network(options) {
     const std::int64_t features = options.first_features;
     const std::int64_t pooled = features + (wants_concat(options) ? 1 : 0);
-    conv1_ = register_module("conv1", std::make_shared<Convolution>(1, features, 1));
-    conv2_ = register_module("conv2", std::make_shared<Convolution>(features, features, 1));
-    conv3_ = register_module("conv3", std::make_shared<Convolution>(pooled, 2 * features, 1));
-    conv4_ = register_module("conv4", std::make_shared<Convolution>(2 * features, 2 * features, 1));
+    first_ = {register_module("conv1", std::make_shared<Convolution>(1, features, 1)),
+              register_module("conv2", std::make_shared<Convolution>(features, features, 1))};
+    second_ = {
+        register_module("conv3", std::make_shared<Convolution>(pooled, 2 * features, 1)),
+        register_module("conv4", std::make_shared<Convolution>(2 * features, 2 * features, 1))};
     output_ = register_module(
         "output", std::make_shared<Dense>(2 * features + (wants_concat(options) ? pooled : 0), 1));
   }
@@ -102,11 +135,17 @@ class Cnn4 : public Network {
   Tensor forward(const Tensor& x) override { return output_->forward(features(x)).squeeze(1); }
 
   Tensor features(const Tensor& x) override {
-    Tensor maps = conv2_->forward(conv1_->forward(x).relu_()).relu_();
-    if (wants_concat(options())) maps = torch::cat({maps, x}, 1);
-    const Tensor pooled = torch::max_pool3d(maps, 2);
-    maps = conv4_->forward(conv3_->forward(pooled).relu_()).relu_();
-    if (wants_concat(options())) maps = torch::cat({maps, pooled}, 1);
+    const bool concat = wants_concat(options());
+    const auto upper = [this, concat](const std::vector<Tensor>& inputs) {
+      const Tensor maps = convolve(first_, inputs[0]);
+      return max_pool(concat ? beside(maps, inputs[0]) : maps, 2);
+    };
+    const auto lower = [this, concat](const std::vector<Tensor>& inputs) {
+      const Tensor maps = convolve(second_, inputs[0]);
+      return concat ? beside(maps, inputs[0]) : maps;
+    };
+    const Tensor pooled = part(upper, {x}, parameters_of(first_));
+    const Tensor maps = part(lower, {pooled}, parameters_of(second_));
     return global_pool(maps, options().pool) * options().pool_scale;
   }
 
@@ -114,7 +153,7 @@ class Cnn4 : public Network {
   Tensor output_bias_tensor() const override { return output_->bias; }
 
  private:
-  std::shared_ptr<Convolution> conv1_, conv2_, conv3_, conv4_;
+  Convolutions first_, second_;
   std::shared_ptr<Dense> output_;
 };
 
@@ -125,15 +164,13 @@ class GpUnet : public Network {
     const std::int64_t features = options.first_features;
     const std::int64_t skip = features + (wants_concat(options) ? 1 : 0);
     const std::int64_t bottom = 2 * features + (wants_concat(options) ? skip : 0);
-    down_conv1_ = register_module("down_conv1", std::make_shared<Convolution>(1, features, 1));
-    down_conv2_ =
-        register_module("down_conv2", std::make_shared<Convolution>(features, features, 1));
-    bottom_conv1_ =
-        register_module("bottom_conv1", std::make_shared<Convolution>(skip, 2 * features, 1));
-    bottom_conv2_ = register_module("bottom_conv2",
-                                    std::make_shared<Convolution>(2 * features, 2 * features, 1));
-    up_conv_ =
-        register_module("up_conv", std::make_shared<Convolution>(bottom + skip, features, 1));
+    down_ = {register_module("down_conv1", std::make_shared<Convolution>(1, features, 1)),
+             register_module("down_conv2", std::make_shared<Convolution>(features, features, 1))};
+    bottom_ = {
+        register_module("bottom_conv1", std::make_shared<Convolution>(skip, 2 * features, 1)),
+        register_module("bottom_conv2",
+                        std::make_shared<Convolution>(2 * features, 2 * features, 1))};
+    up_ = {register_module("up_conv", std::make_shared<Convolution>(bottom + skip, features, 1))};
     output_ = register_module("output", std::make_shared<Dense>(features, 1));
   }
 
@@ -156,22 +193,33 @@ class GpUnet : public Network {
   Tensor scores_of(const Tensor& maps) { return output_->forward(features_of(maps)).squeeze(1); }
   /// Sums over channels without a copy of the maps: (N, 1, C) times (N, C, V) is (N, 1, V).
   Tensor attention_of(const Tensor& maps) {
+    const Float32 exactly;
     const Tensor weights =
         output_->weight.view({1, 1, maps.size(1)}).expand({maps.size(0), -1, -1});
-    return torch::bmm(weights, maps.flatten(2))
+    return torch::bmm(weights, widened(maps).flatten(2))
         .view({maps.size(0), 1, maps.size(2), maps.size(3), maps.size(4)});
   }
   /// Feature maps of the last convolution, (N, first_features, Z, Y, X).
   Tensor last_maps(const Tensor& x) {
-    Tensor maps = down_conv2_->forward(down_conv1_->forward(x).relu_()).relu_();
-    const Tensor skip = wants_concat(options()) ? torch::cat({maps, x}, 1) : maps;
-    const Tensor pooled = torch::max_pool3d(skip, 2);
-    maps = bottom_conv2_->forward(bottom_conv1_->forward(pooled).relu_()).relu_();
-    if (wants_concat(options())) maps = torch::cat({maps, pooled}, 1);
-    return up_conv_->forward(torch::cat({upsample_to(maps, skip), skip}, 1)).relu_();
+    const bool concat = wants_concat(options());
+    const auto down = [this, concat](const std::vector<Tensor>& inputs) {
+      const Tensor maps = convolve(down_, inputs[0]);
+      return concat ? beside(maps, inputs[0]) : maps;
+    };
+    const auto bottom = [this, concat](const std::vector<Tensor>& inputs) {
+      const Tensor pooled = max_pool(inputs[0], 2);
+      const Tensor maps = convolve(bottom_, pooled);
+      return concat ? beside(maps, pooled) : maps;
+    };
+    const auto up = [this](const std::vector<Tensor>& inputs) {
+      return convolve(up_, beside(upsample_to(inputs[0], inputs[1]), inputs[1]));
+    };
+    const Tensor skip = part(down, {x}, parameters_of(down_));
+    const Tensor maps = part(bottom, {skip}, parameters_of(bottom_));
+    return part(up, {maps, skip}, parameters_of(up_));
   }
 
-  std::shared_ptr<Convolution> down_conv1_, down_conv2_, bottom_conv1_, bottom_conv2_, up_conv_;
+  Convolutions down_, bottom_, up_;
   std::shared_ptr<Dense> output_;
 };
 
@@ -207,6 +255,11 @@ void initialise(Network& network, std::uint64_t seed) {
 Tensor Network::attention(const Tensor&) {
   throw core::UsageError(fmt::format("the network {} has no attention map", options().architecture),
                          "attention maps come from gp_unet; every network has --maps saliency");
+}
+
+Tensor Network::part(const Segment& body, const std::vector<Tensor>& inputs,
+                     const std::vector<Tensor>& parameters) const {
+  return gradient_checkpointing_ ? recomputed(body, inputs, parameters) : body(inputs);
 }
 
 Network::ScoresAndAttention Network::forward_with_attention(const Tensor& x) {

@@ -4,8 +4,10 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <vector>
 
 #include "models/network_options.h"
+#include "models/recompute.h"
 
 namespace epvs::models {
 
@@ -37,7 +39,17 @@ class Network : public torch::nn::Module {
   virtual torch::Tensor output_bias_tensor() const = 0;
   double output_bias() const;
 
+  /// From now on the maps within blocks are not kept for the backward pass but computed again
+  /// (models/recompute.h): the same gradients in less memory and about a third more time.
+  void set_gradient_checkpointing(bool on) { gradient_checkpointing_ = on; }
+
+ protected:
+  /// body(inputs), kept or computed again. `parameters` are all that the body uses.
+  torch::Tensor part(const Segment& body, const std::vector<torch::Tensor>& inputs,
+                     const std::vector<torch::Tensor>& parameters) const;
+
  private:
+  bool gradient_checkpointing_ = false;
   NetworkOptions options_;
 };
 

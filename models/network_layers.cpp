@@ -1,5 +1,7 @@
 #include "models/network_layers.h"
 
+#include "models/precision.h"
+
 namespace epvs::models {
 
 namespace {
@@ -11,7 +13,9 @@ using torch::Tensor;
 /// harmlessly.
 bool leaves_onednn(const Tensor& x) {
   constexpr std::int64_t kLimit = 20480;
-  return x.device().is_cpu() && x.scalar_type() == torch::kFloat && x.size(0) == 1 &&
+  const bool in_float32 =
+      x.scalar_type() == torch::kFloat && !AutocastState::current(c10::kCPU).enabled;
+  return x.device().is_cpu() && in_float32 && x.size(0) == 1 &&
          x.size(1) * x.size(2) * x.size(3) <= kLimit;
 }
 
@@ -41,7 +45,8 @@ Dense::Dense(std::int64_t in_features, std::int64_t out_features) {
 }
 
 Tensor Dense::forward(const Tensor& x) const {
-  return torch::linear(x, weight, bias);
+  const Float32 exactly;
+  return torch::linear(widened(x), weight, bias);
 }
 
 Tensor upsample_to(const Tensor& maps, const Tensor& like) {

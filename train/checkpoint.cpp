@@ -18,9 +18,10 @@ namespace {
 
 constexpr const char* kWeights = "weights.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr const char* kScaledUnit = "scaled_unit.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kDone = "DONE";
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 
 /// JSON has no NaN: it is stored as null.
 double number(const Json& value) {
@@ -30,7 +31,8 @@ double number(const Json& value) {
 Json row_to_json(const EpochRow& row) {
   return Json::array({row.epoch, row.train_loss, row.validation_loss, row.validation_mae,
                       row.validation_pearson, row.validation_icc2, row.validation_score_sd,
-                      row.learning_rate, row.gradient_norm, row.seconds, row.is_best});
+                      row.learning_rate, row.gradient_norm, row.seconds, row.is_best,
+                      row.skipped_updates});
 }
 
 EpochRow row_from_json(const Json& value) {
@@ -42,6 +44,7 @@ EpochRow row_from_json(const Json& value) {
       &row.learning_rate,      &row.gradient_norm,   &row.seconds};
   for (std::size_t i = 0; i < std::size(numbers); ++i) *numbers[i] = number(value.at(i + 1));
   row.is_best = value.at(10).get<bool>();
+  row.skipped_updates = value.at(11).get<std::int64_t>();
   return row;
 }
 
@@ -102,9 +105,10 @@ fs::path beside(const fs::path& folder, const char* ending) {
 Json read_state_file(const fs::path& checkpoint) {
   const Json document = core::read_json(checkpoint / kState);
   const int version = document.value("format_version", 0);
-  if (version < 1 || version > kFormatVersion) {
-    throw core::InputError(fmt::format("{}: checkpoint format {}, but this epvs reads up to {}",
-                                       (checkpoint / kState).string(), version, kFormatVersion));
+  if (version != kFormatVersion) {
+    throw core::InputError(fmt::format("{}: checkpoint format {}, but this epvs reads {}",
+                                       (checkpoint / kState).string(), version, kFormatVersion),
+                           "train on with the epvs that wrote it, or anew with --force");
   }
   return document;
 }
@@ -126,6 +130,9 @@ Json TrainerState::to_json() const {
               {"best_epoch", best_epoch},
               {"best_value", best_value},
               {"epochs_without_improvement", epochs_without_improvement},
+              {"skipped_updates", skipped_updates},
+              {"loss_scale", loss_scale.to_json()},
+              {"plateau", plateau.to_json()},
               {"finished", finished},
               {"history", rows}};
 }
@@ -145,6 +152,9 @@ TrainerState TrainerState::from_json(const Json& document, const std::string& so
     document.at("best_epoch").get_to(state.best_epoch);
     document.at("best_value").get_to(state.best_value);
     document.at("epochs_without_improvement").get_to(state.epochs_without_improvement);
+    document.at("skipped_updates").get_to(state.skipped_updates);
+    state.loss_scale = LossScale::from_json(document.at("loss_scale"));
+    state.plateau = Plateau::from_json(document.at("plateau"));
     document.at("finished").get_to(state.finished);
     for (const Json& row : document.at("history")) state.history.push_back(row_from_json(row));
     return state;
@@ -155,7 +165,8 @@ TrainerState TrainerState::from_json(const Json& document, const std::string& so
 
 void save_checkpoint(const fs::path& folder, const models::Network& network,
                      const models::WeightsMetadata& metadata, const Optimizer* optimizer,
-                     const TrainerState& state, const Json& identity) {
+                     const TrainerState& state, const Json& identity,
+                     const NamedTensors& scaled_unit) {
   const fs::path fresh = beside(folder, ".new");
   const fs::path old = beside(folder, ".old");
   fs::remove_all(fresh);
@@ -165,6 +176,10 @@ void save_checkpoint(const fs::path& folder, const models::Network& network,
   if (optimizer != nullptr) {
     write_tensors(fresh / kOptimizer, optimizer->state());
     names.push_back(kOptimizer);
+  }
+  if (!scaled_unit.empty()) {
+    write_tensors(fresh / kScaledUnit, scaled_unit);
+    names.push_back(kScaledUnit);
   }
   core::write_json(
       fresh / kState,
@@ -200,6 +215,11 @@ TrainerState read_checkpoint_state(const fs::path& checkpoint) {
 
 Json read_checkpoint_identity(const fs::path& checkpoint) {
   return read_state_file(checkpoint).at("identity");
+}
+
+NamedTensors read_scaled_unit(const fs::path& checkpoint) {
+  if (!fs::exists(checkpoint / kScaledUnit)) return {};
+  return read_tensors(checkpoint / kScaledUnit);
 }
 
 void load_checkpoint(const fs::path& checkpoint, models::Network& network, Optimizer& optimizer) {

@@ -14,7 +14,9 @@
 
 #include "core/json.h"
 #include "models/weights.h"
+#include "train/loss_scale.h"
 #include "train/optimizer.h"
+#include "train/plateau.h"
 
 namespace epvs::train {
 
@@ -31,6 +33,7 @@ struct EpochRow {
   double gradient_norm = 0;  ///< mean over the updates, before clipping
   double seconds = 0;
   bool is_best = false;
+  std::int64_t skipped_updates = 0;  ///< fp16: gradients were not finite at the loss scale
 };
 
 /// Where a training stands. Order, augmentation and initial weights are functions of the seed and
@@ -42,6 +45,9 @@ struct TrainerState {
   std::int64_t loss_scans = 0;
   double norm_sum = 0;
   std::int64_t updates = 0;
+  std::int64_t skipped_updates = 0;
+  LossScale loss_scale;  ///< fp16
+  Plateau plateau;       ///< schedule plateau
   double epoch_seconds = 0;
   double tukey_scale = 1;
   std::vector<double> residuals;  ///< of the epoch in progress
@@ -58,9 +64,15 @@ struct TrainerState {
 
 /// Replaces `folder` by a checkpoint. `identity` says what the training is (recipe, data, seed).
 /// Without an optimiser (the best epoch, kept for its weights) training cannot go on from it.
+/// `scaled_unit` is the output unit for scaled labels (train/target_scale.h) where the network's,
+/// for counts, is not the one in training.
 void save_checkpoint(const std::filesystem::path& folder, const models::Network& network,
                      const models::WeightsMetadata& metadata, const Optimizer* optimizer,
-                     const TrainerState& state, const core::Json& identity);
+                     const TrainerState& state, const core::Json& identity,
+                     const NamedTensors& scaled_unit = {});
+
+/// The scaled unit of a checkpoint; empty when it has none.
+NamedTensors read_scaled_unit(const std::filesystem::path& checkpoint);
 
 /// The complete checkpoint at `folder`, or the older one that a kill left beside it; nothing when
 /// there is none.

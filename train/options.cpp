@@ -38,18 +38,27 @@ void declare_train(TrainOptions& train, core::ParameterTable& table) {
   table.add("train.clip_norm", &train.clip_norm, "largest norm of the gradient; 0 does not clip")
       .range(0);
   table.add("train.schedule", &train.schedule, "learning rate over the epochs")
-      .choices({"constant", "cosine", "linear", "step"});
+      .choices({"constant", "cosine", "linear", "step", "plateau"});
   table.add("train.warmup_epochs", &train.warmup_epochs, "the learning rate grows linearly from 0")
       .range(0)
       .unit("epochs");
   table.add("train.step_epochs", &train.step_epochs, "schedule step: epochs between two steps")
       .range(1e-6)
       .unit("epochs");
-  table.add("train.step_factor", &train.step_factor, "schedule step: factor at each step")
+  table
+      .add("train.step_factor", &train.step_factor,
+           "schedules step and plateau: factor at each step")
       .range(0, 1);
   table
+      .add(
+          "train.plateau_epochs", &train.plateau_epochs,
+          "schedule plateau: epochs without improvement of the stop metric by train.min_delta that "
+          "are borne; one more is a step")
+      .range(0, 1e7)
+      .unit("epochs");
+  table
       .add("train.final_factor", &train.final_factor,
-           "schedules cosine and linear: factor at the last epoch")
+           "schedules cosine and linear: factor at the last epoch; plateau: the smallest factor")
       .range(0, 1);
   table.add("train.freeze", &train.freeze,
             "parameters that stay as they are, by name with * and ?: conv1*");
@@ -68,6 +77,12 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
       .add("train.stop_metric", &train.stop_metric,
            "validation figure that decides the best epoch and early stopping")
       .choices({"loss", "mae", "pearson", "icc2"});
+  table
+      .add("train.target_scale", &train.target_scale,
+           "labels of the loss: none = counts, standardize = minus their mean, over their SD (the "
+           "last bias starts at the mean), maximum = over the largest; scores, weights and all "
+           "other figures stay in counts")
+      .choices({"none", "standardize", "maximum"});
   table.add("train.bias_init_from_labels", &train.bias_init_from_labels,
             "start the last bias at the mean training label, not at network.bias_init");
   table
@@ -93,9 +108,15 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
       .unit("GB");
   table
       .add("train.precision", &train.precision,
-           "of weights, optimiser and arithmetic; float64 is for comparisons, the final "
-           "weights.safetensors is float32")
-      .choices({"float32", "float64"});
+           "of the convolutions: bf16 (CPU with AVX-512, GPU) or fp16 (GPU, with a loss scale), "
+           "while weights, optimiser, pooling, dense layers and loss stay float32; float64: of all "
+           "of them, for comparisons, the final weights.safetensors is float32")
+      .choices({"float32", "float64", "bf16", "fp16"});
+  table.add("train.gradient_checkpointing", &train.gradient_checkpointing,
+            "compute feature maps again in the backward pass instead of keeping them: less memory, "
+            "more time, the same result");
+  table.add("train.deterministic", &train.deterministic,
+            "take deterministic kernels where there are some; false lets cuDNN choose the fastest");
   table.add("train.flush_denormals", &train.flush_denormals,
             "treat numbers below 1e-38 as zero; they make a CPU slow");
   table.add("train.tensorboard", &train.tensorboard,

@@ -37,6 +37,7 @@ struct TrainOptions {
   double step_epochs = 30.0;
   double step_factor = 0.1;
   double final_factor = 0.0;
+  std::int64_t plateau_epochs = 10;
   std::vector<std::string> freeze;
   std::vector<std::string> learning_rates;  ///< "pattern=factor"
 
@@ -44,6 +45,7 @@ struct TrainOptions {
   double min_delta = 0.0;
   std::string stop_metric = "loss";
 
+  std::string target_scale = "none";
   bool bias_init_from_labels = false;
   std::string output_fit = "none";  ///< none or ridge
   bool pool_scale_from_voxels = false;
@@ -52,13 +54,15 @@ struct TrainOptions {
   std::int64_t checkpoint_epochs = 1;
   double cache_gb = 4.0;
   std::string precision = "float32";
+  bool gradient_checkpointing = false;
+  bool deterministic = true;
   bool flush_denormals = true;
   bool tensorboard = true;
 
   /// Throws UsageError with option, value and violated constraint.
   void validate() const;
   /// Factor of the learning rate after `epoch` epochs (with a fraction), in 0..1 and never
-  /// negative.
+  /// negative. Of `plateau` only the warm-up: the rest depends on the run (train/plateau.h).
   double schedule_factor(double epoch) const;
 };
 

@@ -1,13 +1,10 @@
 #include "train/train_command.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <torch/torch.h>
 #include <torch/version.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -19,9 +16,11 @@
 #include "core/version.h"
 #include "models/device.h"
 #include "models/layers.h"
+#include "models/precision.h"
 #include "models/weights_metadata.h"
 #include "train/local_processes.h"
 #include "train/preview.h"
+#include "train/torch_setup.h"
 
 namespace epvs::train {
 
@@ -47,21 +46,6 @@ void log_table(core::Log& log, const core::ParameterTable& table) {
     log.info("  {:<32} {}{}", parameter.name(), value.dump(),
              value == parameter.default_value() ? "" : " *");
   }
-}
-
-void set_up_torch(int threads, bool flush_denormals) {
-#ifdef __GLIBC__
-  // Feature maps of tens of megabytes come and go in every step; giving them back to the system
-  // each time cost a third of the time of a small network.
-  constexpr int kLargestThatGlibcTakes = 32 * 1024 * 1024;
-  mallopt(M_MMAP_THRESHOLD, kLargestThatGlibcTakes);
-  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-#endif
-  // Before the first parallel work: worker threads inherit the mode of the thread that starts them.
-  if (flush_denormals) at::globalContext().setFlushDenormal(true);
-  at::set_num_threads(threads);
-  at::globalContext().setBenchmarkCuDNN(false);
-  at::globalContext().setDeterministicCuDNN(true);
 }
 
 /// Without a number each process of a machine takes the GPU of its local rank; a launcher that
@@ -169,6 +153,10 @@ void TrainCommand::declare(core::CommandLine& line) {
   line.option("--resume", &resume_, "go on from checkpoints/last of the run folder");
   line.option("--resume-force", &resume_force_,
               "with --resume: go on although recipe, data, seed or splits changed");
+  line.option("--log-steps", &log_steps_,
+              "a line every N steps (batches) with loss and time left; 0 shows a bar, or a line "
+              "every ten seconds where there is no terminal")
+      .range(0, 1e9);
   line.option("--preview-augmentation", &preview_,
               "write a sheet of slices, original and as six epochs would see them, and stop; needs "
               "RECIPE and --cohort")
@@ -314,7 +302,9 @@ void TrainCommand::resolve(const data::CohortReader& cohort, const Examples& exa
     take_network_of_init(cohort, log);
     return;
   }
-  if (recipe_.train.bias_init_from_labels) recipe_.network.bias_init = examples.mean_label();
+  if (recipe_.train.bias_init_from_labels || recipe_.train.target_scale == "standardize") {
+    recipe_.network.bias_init = examples.mean_label();
+  }
   if (recipe_.train.pool_scale_from_voxels) {
     recipe_.network.pool_scale = static_cast<double>(crop[0] * crop[1] * crop[2]) / 1000.0;
   }
@@ -403,6 +393,12 @@ void TrainCommand::require_trainable(const Examples& examples, const Team& team)
                                        recipe_.train.patience, splits_.string()),
                            "set train.patience = 0, or make splits with a validation part");
   }
+  if (examples.validation.empty() && recipe_.train.schedule == "plateau") {
+    throw core::UsageError(
+        fmt::format("train.schedule = plateau, but {} has no validation participants",
+                    splits_.string()),
+        "take another train.schedule, or make splits with a validation part");
+  }
   if (recipe_.train.batch_size < team.size()) {
     throw core::UsageError(
         fmt::format("train.batch_size = {}, but {} processes share each batch",
@@ -427,9 +423,6 @@ void TrainCommand::describe_run(core::Context& context, const torch::Device& dev
     Json names = Json::array();
     for (int rank = 0; rank < team.size(); ++rank) names.push_back(team.name(rank));
     provenance.add("processes", names);
-  }
-  if (device.is_cuda()) {
-    provenance.add("determinism", "cuDNN is deterministic, the backward of max-pooling is not");
   }
   core::write_text(out_ / "recipe.toml", table_.to_recipe());
   core::write_json(out_ / "provenance.json", provenance.to_json());
@@ -467,6 +460,7 @@ void TrainCommand::train(core::Context& context, const Launch& launch, Team& tea
   core::Log muted(core::LogLevel::kError);
   core::Log& log = team.is_first() ? context.log : muted;
   const torch::Device device = choose_device(context.device, launch, team);
+  models::require_precision(models::parse_precision(recipe_.train.precision), device);
   const int threads = context.line.given("--threads")
                           ? context.threads
                           : std::max(1, context.threads / team.local_size());
@@ -494,9 +488,11 @@ void TrainCommand::train(core::Context& context, const Launch& launch, Team& tea
     log.info("--dry-run: nothing was written");
     return;
   }
+  const TorchSettings settings{threads, recipe_.train.flush_denormals, recipe_.train.deterministic};
+  context.provenance.add("determinism", determinism_note(settings, device));
   if (team.is_first()) describe_run(context, device, threads, resumed, team);
 
-  set_up_torch(threads, recipe_.train.flush_denormals);
+  set_up_torch(settings);
   team.use_device(device);
   core::StopSignals signals;
   TrainingJob job;
@@ -507,6 +503,7 @@ void TrainCommand::train(core::Context& context, const Launch& launch, Team& tea
   if (!init_.empty()) job.init = models::find_weights(init_);
   job.seed = context.seed;
   job.device = device;
+  job.log_steps = log_steps_;
   job.identity = own_identity;
   job.provenance = Json{{"recipe_sha256", core::sha256_text(table_.to_recipe())},
                         {"cohort", cohort.fingerprint()},

@@ -56,6 +56,7 @@ class TrainCommand : public core::Command {
   std::filesystem::path preview_;
   int processes_ = 1;
   int join_seconds_ = 300;
+  std::int64_t log_steps_ = 0;
 
   Recipe recipe_;
   core::ParameterTable table_;

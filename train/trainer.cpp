@@ -38,15 +38,50 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   if (job_.init) models::load_weights_into(*job_.init, *network_);
   network_->to(job_.device);
   if (job_.recipe.train.precision == "float64") network_->to(torch::kDouble);
+  scale_targets();
   network_->train();
   optimizer_ = make_optimizer(job_.recipe.train, trained_parameters(*network_, job_.recipe.train));
+  require_trained_output();
   step_ = std::make_unique<TrainingStep>(*network_, *optimizer_, job_.recipe,
                                          job_.preprocessing.spacing_mm, job_.device, team_);
   for (std::size_t i = 0; i < job_.examples.train.size(); ++i) {
     example_by_row_[job_.examples.train[i].row] = i;
   }
   // Before the first epoch the residuals are those of a network that scores a constant.
-  state_.tukey_scale = median_absolute_deviation(labels_of(job_.examples.train));
+  state_.tukey_scale = median_absolute_deviation(scaled_labels());
+  if (job_.recipe.train.precision == "fp16") state_.loss_scale = LossScale::started();
+}
+
+/// From here to the end of the training the output unit gives scaled counts; InCounts undoes it
+/// wherever scores or weights leave the training.
+void Trainer::scale_targets() {
+  target_scale_ = TargetScale::of(job_.recipe.train.target_scale, labels_of(job_.examples.train));
+  scale_output(*network_, target_scale_, /*bias_only=*/!job_.init.has_value());
+  if (target_scale_.is_identity()) return;
+  job_.provenance["target_scale"] = {{"offset", target_scale_.offset},
+                                     {"factor", target_scale_.factor}};
+  log_.info("labels are scaled for the loss: (count - {:.6g}) / {:.6g}", target_scale_.offset,
+            target_scale_.factor);
+}
+
+std::vector<double> Trainer::scaled_labels() const {
+  std::vector<double> labels = labels_of(job_.examples.train);
+  for (double& label : labels) label = target_scale_.scaled(label);
+  return labels;
+}
+
+void Trainer::require_trained_output() const {
+  if (target_scale_.is_identity()) return;
+  for (const auto& item : network_->named_parameters()) {
+    const bool of_output = item.value().is_same(network_->output_weight_tensor()) ||
+                           item.value().is_same(network_->output_bias_tensor());
+    if (!of_output || item.value().requires_grad()) continue;
+    throw core::UsageError(
+        fmt::format("train.target_scale = {}, but train.freeze keeps {}, which is scaled with the "
+                    "labels",
+                    job_.recipe.train.target_scale, item.key()),
+        "set train.target_scale = \"none\", or do not freeze the output unit");
+  }
 }
 
 void Trainer::resume() {
@@ -68,6 +103,7 @@ void Trainer::read_checkpoint() {
   }
   state_ = read_checkpoint_state(*last);
   load_checkpoint(*last, *network_, *optimizer_);
+  restore_scaled_unit(*network_, read_scaled_unit(*last));
   if (state_.best_epoch > 0) {
     const auto best = find_checkpoint(checkpoint_folder("best"));
     const std::int64_t best_epoch = best ? read_checkpoint_state(*best).best_epoch : 0;
@@ -79,8 +115,7 @@ void Trainer::read_checkpoint() {
                         checkpoint_folder("best").string(), best_epoch, state_.best_epoch),
             "files of the run folder were lost: train anew with --force");
       }
-      save_checkpoint(checkpoint_folder("best"), *network_, metadata(), nullptr, state_,
-                      job_.identity);
+      save_best_checkpoint();
     }
   }
   write_training_table(job_.run_folder / "training.tsv", state_.history);
@@ -89,15 +124,15 @@ void Trainer::read_checkpoint() {
 void Trainer::fit_output_unit() {
   if (job_.recipe.train.output_fit != "ridge") return;
   const RidgeFit fit =
-      fit_output(*network_, source_, job_.examples.train, labels_of(job_.examples.train),
+      fit_output(*network_, source_, job_.examples.train, scaled_labels(),
                  job_.recipe.train.batch_size, job_.device, job_.init.has_value(), [this] {
                    if (team_.alone()) signals_.throw_if_stopped();
                  });
   log_.info(
       "output unit fitted by ridge regression to {} scans: penalty {:.3g}, {:.1f} degrees of "
       "freedom, root mean square error {:.3g}, cross-validated {:.3g}",
-      job_.examples.train.size(), fit.penalty, fit.degrees_of_freedom, std::sqrt(fit.mean_square),
-      std::sqrt(fit.gcv));
+      job_.examples.train.size(), fit.penalty, fit.degrees_of_freedom,
+      target_scale_.factor * std::sqrt(fit.mean_square), target_scale_.factor * std::sqrt(fit.gcv));
 }
 
 TrainingSummary Trainer::run() {
@@ -111,13 +146,11 @@ TrainingSummary Trainer::run() {
   }
   TrainingSummary summary;
   {
-    const auto batches = static_cast<std::size_t>(batches_per_epoch());
-    core::Progress progress(log_, "training", batches * static_cast<std::size_t>(options.epochs),
-                            "step");
-    progress.skip(batches * static_cast<std::size_t>(state_.epoch) +
-                  static_cast<std::size_t>(state_.batch));
+    const std::int64_t batches = batches_per_epoch();
+    StepReport steps(log_, job_.log_steps, options.epochs, batches,
+                     batches * state_.epoch + state_.batch);
     while (!state_.finished) {
-      train_epoch(progress);
+      train_epoch(steps);
       end_epoch();
     }
   }
@@ -139,7 +172,7 @@ std::int64_t Trainer::batches_per_epoch() const {
   return (scans + job_.recipe.train.batch_size - 1) / job_.recipe.train.batch_size;
 }
 
-void Trainer::train_epoch(core::Progress& progress) {
+void Trainer::train_epoch(StepReport& steps) {
   const TrainOptions& options = job_.recipe.train;
   const std::int64_t total = batches_per_epoch();
   core::Random random(core::mix_seed(job_.seed, {"order", state_.epoch}));
@@ -181,8 +214,10 @@ void Trainer::train_epoch(core::Progress& progress) {
       state_.batch = batch + 1;
       answer_signals();
     }
-    progress.advance(1, fmt::format("epoch {} loss {:.4g}", state_.epoch + 1,
-                                    state_.loss_sum / static_cast<double>(state_.loss_scans)));
+    steps.step({state_.epoch + 1, batch + 1, value,
+                state_.loss_sum / static_cast<double>(state_.loss_scans),
+                learning_rate(static_cast<double>(state_.epoch) +
+                              static_cast<double>(batch + 1) / static_cast<double>(total))});
   }
 }
 
@@ -194,23 +229,32 @@ double Trainer::train_batch(const std::vector<std::size_t>& rows, const torch::T
   }
   const TrainingStep::Outcome outcome = step_->add_batch(volumes, examples, weight, moment());
   if (job_.recipe.train.loss.kind == "tukey") {
-    for (std::size_t i = 0; i < examples.size(); ++i) {
-      const auto label = static_cast<float>(examples[i]->label);  // as the loss sees it
-      state_.residuals.push_back(outcome.scores[i] - static_cast<double>(label));
-    }
+    state_.residuals.insert(state_.residuals.end(), outcome.residuals.begin(),
+                            outcome.residuals.end());
   }
   return outcome.loss;
 }
 
-void Trainer::update_weights(double progress_in_epochs) {
+double Trainer::learning_rate(double epoch) const {
   const TrainOptions& options = job_.recipe.train;
-  state_.norm_sum +=
-      step_->update(options.learning_rate * options.schedule_factor(progress_in_epochs), moment());
-  ++state_.updates;
+  return options.learning_rate * options.schedule_factor(epoch) * state_.plateau.factor;
+}
+
+void Trainer::update_weights(double progress_in_epochs) {
+  const auto norm = step_->update(learning_rate(progress_in_epochs), moment(), state_.loss_scale);
+  if (norm) {
+    state_.norm_sum += *norm;
+    ++state_.updates;
+  } else {
+    ++state_.skipped_updates;
+    log_.info("epoch {}: update skipped, gradients were not finite; loss scale {}",
+              state_.epoch + 1, state_.loss_scale.value);
+  }
 }
 
 TrainingStep::Moment Trainer::moment() const {
-  return {job_.seed, state_.epoch, state_.updates, state_.tukey_scale};
+  return {job_.seed,          state_.epoch,  state_.updates,
+          state_.tukey_scale, target_scale_, state_.loss_scale.value};
 }
 
 void Trainer::answer_signals() {
@@ -234,11 +278,15 @@ void Trainer::end_epoch() {
   row.epoch = state_.epoch + 1;
   row.train_loss = state_.loss_sum / static_cast<double>(state_.loss_scans);
   row.gradient_norm = state_.norm_sum / static_cast<double>(state_.updates);
-  row.learning_rate =
-      options.learning_rate * options.schedule_factor(static_cast<double>(row.epoch));
+  row.learning_rate = learning_rate(static_cast<double>(row.epoch));
+  row.skipped_updates = state_.skipped_updates;
   validate(row);
   require_finite_weights(optimizer_->parameters(), row.epoch);
-  decide_best(row, state_, options, !job_.examples.validation.empty());
+  const bool has_validation = !job_.examples.validation.empty();
+  decide_best(row, state_, options, has_validation);
+  if (options.schedule == "plateau" && static_cast<double>(row.epoch) > options.warmup_epochs) {
+    state_.plateau.see(stop_value(row, options, has_validation), options);
+  }
   row.seconds = state_.epoch_seconds + seconds_since(epoch_part_start_);
   if (!state_.residuals.empty()) {
     state_.tukey_scale = median_absolute_deviation(state_.residuals);
@@ -248,7 +296,7 @@ void Trainer::end_epoch() {
   state_.epoch = row.epoch;
   state_.batch = 0;
   state_.loss_sum = state_.norm_sum = state_.epoch_seconds = 0;
-  state_.loss_scans = state_.updates = 0;
+  state_.loss_scans = state_.updates = state_.skipped_updates = 0;
   state_.finished = state_.epoch >= options.epochs ||
                     (options.patience > 0 && state_.epochs_without_improvement >= options.patience);
   share_state();
@@ -259,13 +307,12 @@ void Trainer::end_epoch() {
   }
   if (row.is_best && team_.is_first()) {
     // After `last`: when a kill comes between the two, resume() takes the weights from there.
-    save_checkpoint(checkpoint_folder("best"), *network_, metadata(), nullptr, state_,
-                    job_.identity);
+    save_best_checkpoint();
   }
   if (team_.is_first()) {
     write_training_table(job_.run_folder / "training.tsv", state_.history);
   }
-  log_.info("{}", epoch_line(state_.history, options.epochs, !job_.examples.validation.empty()));
+  log_.info("{}", epoch_line(state_.history, options.epochs, has_validation));
   show_in_tensorboard(row);
 }
 
@@ -273,6 +320,7 @@ void Trainer::show_in_tensorboard(const EpochRow& row) {
   if (!monitor_) return;
   monitor_->epoch(row);
   if (!row.is_best) return;
+  const InCounts in_counts(*network_, target_scale_);
   monitor_->weights(*network_, row.epoch);
   const Example& shown = job_.examples.validation.empty() ? job_.examples.train.front()
                                                           : job_.examples.validation.front();
@@ -283,8 +331,10 @@ void Trainer::show_in_tensorboard(const EpochRow& row) {
 
 void Trainer::validate(EpochRow& row) {
   const std::vector<Example>& examples = job_.examples.validation;
-  const double label_sd = fill_validation(row, examples, scores_of(examples),
-                                          job_.recipe.train.loss, state_.tukey_scale);
+  const models::Precision precision = models::parse_precision(job_.recipe.train.precision);
+  const double label_sd =
+      fill_validation(row, examples, scores_of(examples, precision), job_.recipe.train.loss,
+                      state_.tukey_scale, target_scale_);
   collapse_.look(row, state_.history, label_sd, examples.size(), log_);
 }
 
@@ -294,12 +344,18 @@ void Trainer::checkpoint() {
   state_.epoch_seconds += std::chrono::duration<double>(now - epoch_part_start_).count();
   epoch_part_start_ = now;
   if (team_.is_first()) {
+    const InCounts in_counts(*network_, target_scale_);
     save_checkpoint(checkpoint_folder("last"), *network_, metadata(), optimizer_.get(), state_,
-                    job_.identity);
+                    job_.identity, in_counts.scaled_unit());
   }
   // A launcher may end all processes as soon as one has ended: none goes on before it is written.
   team_.barrier();
   last_checkpoint_ = Clock::now();
+}
+
+void Trainer::save_best_checkpoint() {
+  const InCounts in_counts(*network_, target_scale_);
+  save_checkpoint(checkpoint_folder("best"), *network_, metadata(), nullptr, state_, job_.identity);
 }
 
 void Trainer::share_weights() {
@@ -317,7 +373,8 @@ void Trainer::stop(int signal_number) {
   throw core::Interrupted(signal_number);
 }
 
-std::vector<double> Trainer::scores_of(const std::vector<Example>& examples) {
+std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
+                                       models::Precision precision) {
   const auto size = static_cast<std::size_t>(job_.recipe.train.batch_size);
   // Whole batches are dealt out, so that each score is computed as one process would.
   const std::size_t batches = (examples.size() + size - 1) / size;
@@ -325,12 +382,17 @@ std::vector<double> Trainer::scores_of(const std::vector<Example>& examples) {
   const auto at = [&](std::size_t batch) {
     return examples.begin() + static_cast<std::ptrdiff_t>(std::min(batch * size, examples.size()));
   };
-  const std::vector<double> scores =
-      score_examples(*network_, source_, {at(own.begin), at(own.end)}, job_.recipe.train.batch_size,
-                     job_.device, [this] {
-                       if (team_.alone() && signals_.stop_signal() != 0)
-                         stop(signals_.stop_signal());
-                     });
+  std::vector<double> scores;
+  try {
+    const InCounts in_counts(*network_, target_scale_);
+    scores = score_examples(*network_, source_, {at(own.begin), at(own.end)},
+                            job_.recipe.train.batch_size, job_.device, precision, [this] {
+                              if (team_.alone()) signals_.throw_if_stopped();
+                            });
+  } catch (const core::Interrupted&) {
+    if (!state_.finished) checkpoint();  // the output unit is the one in training again
+    throw;
+  }
   if (team_.alone()) return scores;
   const auto stop_signal = team_.largest({static_cast<double>(signals_.stop_signal())}).front();
   if (stop_signal > 0) stop(static_cast<int>(stop_signal));
@@ -345,12 +407,13 @@ void Trainer::use_best_weights() {
     models::load_weights_into(*best / "weights.safetensors", *network_);
   }
   share_weights();
+  target_scale_ = {};  // these weights give counts
   uses_best_weights_ = true;
 }
 
 std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
   use_best_weights();
-  return scores_of(examples);
+  return scores_of(examples, models::Precision::kFloat32);
 }
 
 void Trainer::save_best(const fs::path& path) {

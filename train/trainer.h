@@ -21,6 +21,7 @@
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
+#include "train/step_report.h"
 #include "train/training_step.h"
 #include "train/validation.h"
 
@@ -35,8 +36,9 @@ struct TrainingJob {
   std::optional<std::filesystem::path> init;  ///< weights to start from
   std::uint64_t seed = 1;
   torch::Device device = torch::kCPU;
-  core::Json identity;    ///< kept in each checkpoint
-  core::Json provenance;  ///< kept in the weights
+  core::Json identity;         ///< kept in each checkpoint
+  core::Json provenance;       ///< kept in the weights
+  std::int64_t log_steps = 0;  ///< train/step_report.h
 };
 
 struct TrainingSummary {
@@ -68,7 +70,8 @@ class Trainer {
   /// core::RunError naming the first value that is not finite; the last checkpoint is kept then.
   TrainingSummary run();
 
-  /// Scores of these scans with the weights of the best epoch, after run().
+  /// Scores of these scans with the weights of the best epoch, after run(), in float32 as `epvs
+  /// infer` gives them.
   std::vector<double> predict(const std::vector<Example>& examples);
   /// Writes the best weights.
   void save_best(const std::filesystem::path& path);
@@ -80,7 +83,10 @@ class Trainer {
   using Clock = std::chrono::steady_clock;
 
   void fit_output_unit();
-  void train_epoch(core::Progress& progress);
+  void scale_targets();
+  std::vector<double> scaled_labels() const;
+  void require_trained_output() const;
+  void train_epoch(StepReport& steps);
   double train_batch(const std::vector<std::size_t>& rows, const torch::Tensor& volumes,
                      double weight);
   void update_weights(double progress_in_epochs);
@@ -92,10 +98,12 @@ class Trainer {
   void checkpoint();
   void share_weights();
   void share_state();
+  void save_best_checkpoint();
+  double learning_rate(double epoch) const;
   void answer_signals();
   void stop(int signal_number);
   void use_best_weights();
-  std::vector<double> scores_of(const std::vector<Example>& examples);
+  std::vector<double> scores_of(const std::vector<Example>& examples, models::Precision precision);
   models::WeightsMetadata metadata() const;
   std::int64_t batches_per_epoch() const;
   std::filesystem::path checkpoint_folder(const char* name) const;
@@ -108,6 +116,7 @@ class Trainer {
   std::shared_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<TrainingStep> step_;
+  TargetScale target_scale_;
   TrainerState state_;
   std::unique_ptr<Monitor> monitor_;
   std::map<std::size_t, std::size_t> example_by_row_;

@@ -30,7 +30,11 @@ TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const
       recipe_(recipe),
       spacing_mm_(spacing_mm),
       device_(device),
-      team_(team) {}
+      team_(team),
+      precision_(models::parse_precision(recipe.train.precision)) {
+  models::require_precision(precision_, device);
+  network_.set_gradient_checkpointing(recipe.train.gradient_checkpointing);
+}
 
 TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
                                               const std::vector<const Example*>& examples,
@@ -64,6 +68,7 @@ torch::Tensor TrainingStep::augmented(torch::Tensor volumes,
 }
 
 torch::Tensor TrainingStep::scores_of(const torch::Tensor& volumes) {
+  const models::Autocast autocast(precision_, device_);
   // float64 where the weights are
   return network_.forward(volumes.to(optimizer_.parameters().front().value.scalar_type()));
 }
@@ -72,7 +77,9 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
                                                      const std::vector<const Example*>& examples,
                                                      double weight, const Moment& moment) {
   std::vector<float> labels;
-  for (const Example* example : examples) labels.push_back(static_cast<float>(example->label));
+  for (const Example* example : examples) {
+    labels.push_back(static_cast<float>(moment.target_scale.scaled(example->label)));
+  }
   const torch::Tensor targets = torch::tensor(labels).to(device_);
   const torch::Tensor own_scores = volumes.defined() ? scores_of(volumes) : torch::Tensor();
   const torch::Tensor scores =
@@ -83,7 +90,7 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
   const torch::Tensor values = scores.detach().to(torch::kCPU, torch::kDouble);
   for (std::size_t i = 0; i < examples.size(); ++i) {
     const double score = values[static_cast<std::int64_t>(i)].item<double>();
-    outcome.scores.push_back(score);
+    outcome.residuals.push_back(score - static_cast<double>(labels[i]));
     if (std::isfinite(score) && std::isfinite(outcome.loss)) continue;
     throw core::RunError(
         fmt::format("training diverged in epoch {}: the {} of {} is {}", moment.epoch + 1,
@@ -91,7 +98,7 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
                     std::isfinite(score) ? outcome.loss : score),
         kDivergedHint);
   }
-  (batch_loss * weight).backward();
+  (batch_loss * (weight * moment.loss_scale)).backward();
   if (!team_.alone() && own_scores.defined()) {
     const Team::Share own = team_.share(examples.size());
     own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
@@ -133,13 +140,25 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
       fits > 0 ? fmt::format("train.batch_size = {} fits; with train.accumulate = {} it gives the "
                              "same updates",
                              fits * team_.size(), (volumes.size(0) + fits - 1) / fits)
-               : fmt::format("not even one volume fits ({}); take a smaller network or device with "
-                             "more memory",
-                             error.what_without_backtrace()));
+               : fmt::format("not even one volume fits ({}); {}take a smaller network or a device "
+                             "with more memory",
+                             error.what_without_backtrace(),
+                             recipe_.train.gradient_checkpointing
+                                 ? ""
+                                 : "set train.gradient_checkpointing = true, "));
 }
 
-double TrainingStep::update(double learning_rate, const Moment& moment) {
+std::optional<double> TrainingStep::update(double learning_rate, const Moment& moment,
+                                           LossScale& scale) {
   team_.sum_gradients(optimizer_.parameters());
+  if (scale.on) {
+    const bool finite = unscale_gradients(optimizer_.parameters(), scale.value);
+    scale.count(finite, moment.epoch + 1);
+    if (!finite) {
+      optimizer_.zero_grad();
+      return std::nullopt;
+    }
+  }
   const double norm = gradient_norm(optimizer_.parameters());
   if (!std::isfinite(norm)) {
     for (const NamedParameter& parameter : optimizer_.parameters()) {

@@ -5,13 +5,17 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "models/network.h"
+#include "models/precision.h"
 #include "train/distributed.h"
 #include "train/examples.h"
+#include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/options.h"
+#include "train/target_scale.h"
 
 namespace epvs::train {
 
@@ -25,10 +29,13 @@ class TrainingStep {
     std::int64_t epoch = 0;   ///< epochs completed
     std::int64_t update = 0;  ///< updates of this epoch that are done
     double tukey_scale = 1;
+    TargetScale target_scale;  ///< the loss sees scaled labels; the network gives scaled counts
+    double loss_scale = 1;     ///< multiplies the gradients that are added
   };
   struct Outcome {
-    double loss = 0;             ///< of the whole batch
-    std::vector<double> scores;  ///< one per example, those of other processes too
+    double loss = 0;  ///< of the whole batch
+    std::vector<double>
+        residuals;  ///< scaled score - scaled label, one per example of all processes
   };
 
   /// `network` is on `device`; all references must outlive the step.
@@ -44,17 +51,18 @@ class TrainingStep {
                     double weight, const Moment& moment);
   /// Sums the gradients over all processes, clips, updates the weights, clears the gradients;
   /// returns the norm of the gradient before clipping. Throws core::RunError naming the first
-  /// gradient that is not finite.
-  double update(double learning_rate, const Moment& moment);
+  /// gradient that is not finite. With a loss scale such an update is skipped instead, and nothing
+  /// is returned; the scale is adapted.
+  std::optional<double> update(double learning_rate, const Moment& moment, LossScale& scale);
   void clear_gradients() { optimizer_.zero_grad(); }
 
  private:
   torch::Tensor augmented(torch::Tensor volumes, const std::vector<const Example*>& examples,
                           const Moment& moment) const;
+  torch::Tensor scores_of(const torch::Tensor& volumes);
   Outcome forward_backward(const torch::Tensor& volumes,
                            const std::vector<const Example*>& examples, double weight,
                            const Moment& moment);
-  torch::Tensor scores_of(const torch::Tensor& volumes);
   torch::Tensor of_all_processes(const torch::Tensor& scores, std::size_t batch_size);
   [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
 
@@ -64,6 +72,7 @@ class TrainingStep {
   std::array<double, 3> spacing_mm_;
   torch::Device device_;
   Team& team_;
+  models::Precision precision_;
 };
 
 /// Throws core::RunError naming the first of the parameters that is not finite.

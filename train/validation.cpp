@@ -21,7 +21,8 @@ std::vector<double> labels_of(const std::vector<Example>& examples) {
 
 std::vector<double> score_examples(models::Network& network, const models::VolumeSource& source,
                                    const std::vector<Example>& examples, std::int64_t batch_size,
-                                   torch::Device device, const std::function<void()>& after_batch) {
+                                   torch::Device device, models::Precision precision,
+                                   const std::function<void()>& after_batch) {
   const torch::NoGradGuard no_grad;
   network.eval();
   std::vector<std::size_t> rows;
@@ -30,6 +31,7 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
                              models::make_batches(rows, static_cast<std::size_t>(batch_size)));
   std::vector<double> scores;
   const torch::ScalarType type = network.parameters().front().scalar_type();
+  const models::Autocast autocast(precision, device);
   while (const auto batch = loader.next()) {
     const torch::Tensor values =
         network.forward(batch->volumes.to(device, type)).to(torch::kCPU, torch::kDouble);
@@ -44,7 +46,7 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
 
 double fill_validation(EpochRow& row, const std::vector<Example>& examples,
                        const std::vector<double>& scores, const LossOptions& options,
-                       double tukey_scale) {
+                       double tukey_scale, const TargetScale& target_scale) {
   row.validation_loss = row.validation_mae = row.validation_pearson = row.validation_icc2 =
       row.validation_score_sd = std::numeric_limits<double>::quiet_NaN();
   if (examples.empty()) return row.validation_score_sd;
@@ -56,9 +58,11 @@ double fill_validation(EpochRow& row, const std::vector<Example>& examples,
   }
   const std::vector<double> labels = labels_of(examples);
   const Agreement result = agreement(scores, labels);
-  row.validation_loss = loss(options, torch::tensor(scores, torch::kDouble),
-                             torch::tensor(labels, torch::kDouble), tukey_scale)
-                            .item<double>();
+  const auto scaled = [&](std::vector<double> counts) {
+    for (double& count : counts) count = target_scale.scaled(count);
+    return torch::tensor(counts, torch::kDouble);
+  };
+  row.validation_loss = loss(options, scaled(scores), scaled(labels), tukey_scale).item<double>();
   row.validation_mae = result.mae;
   row.validation_pearson = result.pearson;
   row.validation_icc2 = result.icc2;

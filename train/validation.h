@@ -9,25 +9,29 @@
 #include "core/log.h"
 #include "models/cohort_tensors.h"
 #include "models/network.h"
+#include "models/precision.h"
 #include "train/checkpoint.h"
 #include "train/examples.h"
 #include "train/options.h"
+#include "train/target_scale.h"
 
 namespace epvs::train {
 
 std::vector<double> labels_of(const std::vector<Example>& examples);
 
-/// Scores of these scans, `batch_size` at a time, without gradients. `after_batch` is called after
-/// each batch and may throw. Leaves the network in training mode.
+/// Scores of these scans, `batch_size` at a time, without gradients, in `precision`. `after_batch`
+/// is called after each batch and may throw. Leaves the network in training mode.
 std::vector<double> score_examples(models::Network& network, const models::VolumeSource& source,
                                    const std::vector<Example>& examples, std::int64_t batch_size,
-                                   torch::Device device, const std::function<void()>& after_batch);
+                                   torch::Device device, models::Precision precision,
+                                   const std::function<void()>& after_batch);
 
-/// Fills the validation figures of `row` from scores of `examples`; NaN where there are none.
+/// Fills the validation figures of `row` from scores of `examples` in counts; NaN where there are
+/// none. The loss is that of scaled scores and labels, as in training.
 /// Returns the SD of the labels. Throws core::RunError naming a score that is not finite.
 double fill_validation(EpochRow& row, const std::vector<Example>& examples,
                        const std::vector<double>& scores, const LossOptions& loss,
-                       double tukey_scale);
+                       double tukey_scale, const TargetScale& target_scale);
 
 /// The figure that train.stop_metric names, so that smaller is better. Without validation scans
 /// every epoch is better than the one before; scores without correlation are the worst possible.

@@ -69,6 +69,27 @@ TEST_F(Infer, ScoresEqualTheForwardPassOfTheNetwork) {
   EXPECT_EQ(sidecar["networks"][0]["target"], "rater1");
 }
 
+TEST_F(Infer, Bf16IsNearFloat32AndFp16NeedsAGpu) {
+  ASSERT_EQ(infer({"--weights", path("w.safetensors")}).exit_code, 0);
+  const auto result =
+      infer({"--weights", path("w.safetensors"), "--precision", "bf16", "--out", path("bf16.tsv")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const core::Table exact = core::Table::read(path("scores.tsv"));
+  const core::Table rough = core::Table::read(path("bf16.tsv"));
+  bool differs = false;
+  for (std::size_t row = 0; row < exact.rows(); ++row) {
+    const double score = exact.number(row, "gp_unet");
+    EXPECT_NEAR(rough.number(row, "gp_unet"), score, 0.02 * std::abs(score) + 0.01);
+    differs = differs || rough.number(row, "gp_unet") != score;
+  }
+  EXPECT_TRUE(differs) << "bf16 was not used";
+  EXPECT_EQ(core::read_json(path("bf16.json"))["precision"], "bf16");
+  expect_failure(
+      2, {"--weights", path("w.safetensors"), "--precision", "fp16", "--out", path("fp16.tsv")},
+      {"fp16", "needs a GPU"});
+  expect_failure(2, {"--weights", path("w.safetensors"), "--precision", "bf61"}, {"bf61"});
+}
+
 TEST_F(Infer, SeveralWeightsGiveMeanAndStandardDeviation) {
   std::filesystem::create_directory(folder_ / "run");
   tests::write_weights(folder_ / "run" / "weights.safetensors", tests::small_network(), 2);

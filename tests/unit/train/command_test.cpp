@@ -11,6 +11,7 @@
 #include "core/scores.h"
 #include "core/table.h"
 #include "tests/support/test_support.h"
+#include "tests/unit/models/damaged_cohort.h"
 #include "tests/unit/train/phantom_cohort.h"
 #include "tests/unit/train/train_process.h"
 
@@ -147,8 +148,8 @@ TEST_F(TrainCommandTest, KillAtAnyMomentThenResumeIsBitEqual) {
 
 TEST_F(TrainCommandTest, FittedOutputUnitStartsTheTrainingOnceAlsoAcrossAKill) {
   ASSERT_EQ(train("init", {"--set", "train.epochs=1"}).exit_code, 0);
-  const std::vector<std::string> settings = {"--init", folder_ / "init", "--set",
-                                             "train.output_fit=ridge", "--set", "train.epochs=30"};
+  const std::vector<std::string> settings = {
+      "--init", folder_ / "init", "--set", "train.output_fit=ridge", "--set", "train.epochs=30"};
   const CommandResult whole = train("whole", settings);
   expect_failure(whole, 0, {"output unit fitted by ridge regression to 18 scans"});
   ASSERT_EQ(train("plain", {"--init", folder_ / "init", "--set", "train.epochs=30"}).exit_code, 0);
@@ -185,6 +186,122 @@ TEST_F(TrainCommandTest, EarlyStoppingSurvivesResume) {
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_EQ(history("whole"), history("parts"));
   EXPECT_EQ(file("whole/weights.safetensors"), file("parts/weights.safetensors"));
+}
+
+TEST_F(TrainCommandTest, ResumeIsBitEqualWithBf16PlateauAndScaledTargets) {
+  const std::vector<std::string> settings = {
+      "--set", "train.epochs=30",        "--set", "train.precision=bf16",
+      "--set", "train.schedule=plateau", "--set", "train.plateau_epochs=1",
+      "--set", "train.step_factor=0.5",  "--set", "train.target_scale=standardize",
+      "--set", "train.loss=tukey",       "--set", "train.gradient_checkpointing=true",
+      "--set", "train.optimizer=sgd",    "--set", "train.learning_rate=0.02",
+      "--set", "train.tensorboard=false"};
+  ASSERT_EQ(train("whole", settings).exit_code, 0) << file("err");
+  const Table whole = Table::read(folder_ / "whole" / "training.tsv");
+  EXPECT_LT(whole.number(29, "learning_rate"), 0.02) << "the plateau was never reached";
+  std::vector<std::string> resume = settings;
+  resume.emplace_back("--resume");
+  int stops = 0;
+  int exit_code = -1;
+  std::string err;
+  for (std::size_t epochs = 4; exit_code != 0; epochs += 8) {
+    Process process(arguments("parts", resume), folder_ / "err");
+    const auto done = [&] {
+      return fs::exists(folder_ / "parts" / "training.tsv")
+                 ? Table::read(folder_ / "parts" / "training.tsv").rows()
+                 : 0U;
+    };
+    for (int i = 0; i < 6000 && stops < 3 && done() < epochs; ++i) sleep_ms(5);
+    if (stops < 3) process.send(SIGTERM);
+    const CommandResult result = process.wait();
+    exit_code = result.exit_code;
+    err = result.err;
+    ASSERT_TRUE(exit_code == 0 || exit_code == 143) << exit_code << "\n" << err;
+    if (exit_code != 0) ++stops;
+  }
+  EXPECT_GE(stops, 2) << "the training ended before it could be stopped";
+  EXPECT_EQ(history("whole"), history("parts"));
+  for (const char* name :
+       {"weights.safetensors", "scores.tsv", "checkpoints/last/scaled_unit.safetensors",
+        "checkpoints/last/optimizer.safetensors"}) {
+    EXPECT_EQ(file(std::string("whole/") + name), file(std::string("parts/") + name)) << name;
+  }
+}
+
+TEST_F(TrainCommandTest, CheckpointingAndDeterminismChangeNoBitOnTheCpu) {
+  ASSERT_EQ(train("plain").exit_code, 0);
+  ASSERT_EQ(train("other", {"--set", "train.gradient_checkpointing=true", "--set",
+                            "train.deterministic=false"})
+                .exit_code,
+            0);
+  EXPECT_EQ(file("plain/scores.tsv"), file("other/scores.tsv"));
+  EXPECT_EQ(history("plain"), history("other"));
+  EXPECT_NE(file("plain/provenance.json").find("give equal bits"), std::string::npos);
+}
+
+TEST_F(TrainCommandTest, Bf16TrainsLikeFloat32AndFp16NeedsAGpu) {
+  const std::vector<std::string> settings = {"--set", "train.epochs=4"};
+  ASSERT_EQ(train("exact", settings).exit_code, 0);
+  std::vector<std::string> rough = settings;
+  rough.insert(rough.end(), {"--set", "train.precision=bf16"});
+  ASSERT_EQ(train("rough", rough).exit_code, 0);
+  const Table exact = Table::read(folder_ / "exact" / "training.tsv");
+  const Table bf16 = Table::read(folder_ / "rough" / "training.tsv");
+  EXPECT_NE(history("exact"), history("rough")) << "bf16 was not used";
+  EXPECT_NEAR(bf16.number(3, "train_loss"), exact.number(3, "train_loss"),
+              0.05 * exact.number(3, "train_loss"));
+  expect_failure(train("half", {"--set", "train.precision=fp16"}), 2, {"fp16", "needs a GPU"});
+  EXPECT_FALSE(fs::exists(folder_ / "half"));
+}
+
+TEST_F(TrainCommandTest, ScaledTargetsGiveCountsAndWeightsThatGoOn) {
+  for (const char* kind : {"standardize", "maximum"}) {
+    const std::string run = kind;
+    const CommandResult result = train(
+        run, {"--set", "train.epochs=25", "--set", std::string("train.target_scale=") + kind});
+    expect_failure(result, 0, {"labels are scaled for the loss"});
+    // Counts lie between 0 and 12; scaled ones about 0 or below 1.
+    const auto scores = core::ScoresTable::read(folder_ / run / "scores.tsv");
+    double sum = 0;
+    for (const auto& row : scores.values) sum += row[0] / static_cast<double>(scores.values.size());
+    EXPECT_GT(sum, 2.0) << kind;
+    EXPECT_LT(sum, 12.0) << kind;
+    const Table history = Table::read(folder_ / run / "training.tsv");
+    EXPECT_LT(history.number(24, "train_loss"), history.number(0, "train_loss"));
+    EXPECT_GT(history.number(0, "validation_mae"), 0.5) << "not in counts";
+    // Fine-tuning from such weights starts where they are, with or without a scale of its own.
+    for (const char* next : {"none", "standardize"}) {
+      const std::string second = run + "_" + next;
+      ASSERT_EQ(train(second, {"--init", (folder_ / run).string(), "--set",
+                               std::string("train.target_scale=") + next, "--set",
+                               "train.learning_rate=1e-30", "--set", "train.epochs=1"})
+                    .exit_code,
+                0)
+          << file("err");
+      const auto after = core::ScoresTable::read(folder_ / second / "scores.tsv");
+      for (std::size_t i = 0; i < after.values.size(); ++i) {
+        EXPECT_NEAR(after.values[i][0], scores.values[i][0], 1e-4) << second;
+      }
+    }
+  }
+  expect_failure(train("frozen", {"--set", "train.target_scale=standardize", "--set",
+                                  "train.freeze=output.weight"}),
+                 2, {"train.target_scale = standardize", "output.weight", "train.freeze"});
+}
+
+TEST_F(TrainCommandTest, StepsHaveALineWhenAskedFor) {
+  const CommandResult result = train("run", {"--log-steps", "4", "--set", "train.epochs=2"});
+  // 18 scans in batches of 4 are 5 steps an epoch.
+  expect_failure(
+      result, 0,
+      {"step 4/10 | epoch 1/2 batch 4/5 | loss ", "step 8/10 | epoch 2/2", "step 10/10", " left"});
+  EXPECT_EQ(result.err.find("step 5/10"), std::string::npos);
+  EXPECT_EQ(result.err.find("training: "), std::string::npos) << "not both kinds of lines";
+}
+
+TEST_F(TrainCommandTest, AVolumeThatIsNotFiniteIsNamed) {
+  tests::put_nan(folder_ / "cohort.h5", "bg", 5);
+  expect_failure(train("run"), 3, {"sub-06", "not finite", "prepare this participant again"});
 }
 
 TEST_F(TrainCommandTest, SignalsWriteACheckpoint) {
@@ -311,6 +428,8 @@ TEST_F(TrainCommandTest, WithoutValidationThereIsNoEarlyStopping) {
   std::ofstream(folder_ / "splits.tsv") << text;
   expect_failure(train("run", {"--set", "train.patience=5"}), 2,
                  {"train.patience = 5", "no validation participants"});
+  expect_failure(train("run", {"--set", "train.schedule=plateau"}), 2,
+                 {"train.schedule = plateau", "no validation participants"});
   ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
   const Table history = Table::read(folder_ / "run" / "training.tsv");
   EXPECT_TRUE(history.missing(1, history.index("validation_loss")));

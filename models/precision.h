@@ -1,0 +1,66 @@
+// Mixed precision: convolutions in 16 bits, everything else and all weights in float32.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <string>
+#include <vector>
+
+namespace epvs::models {
+
+/// What convolutions compute in; float64 is the type of the network's weights. bf16 has the range
+/// of float32 and 8 bits of precision; fp16 has 11 bits and ends at 65504, so that its training
+/// needs a loss scale (train/loss_scaler.h).
+enum class Precision { kFloat32, kFloat64, kBf16, kFp16 };
+
+/// "float32", "float64", "bf16", "fp16", in the order of Precision.
+const std::vector<std::string>& precision_names();
+/// Throws core::UsageError for another name.
+Precision parse_precision(const std::string& name);
+
+/// Throws core::UsageError when `device` cannot compute in `precision`: fp16 needs a GPU; bf16
+/// needs a CPU with AVX-512 (tried by a small convolution) or a GPU.
+void require_precision(Precision precision, const torch::Device& device);
+
+/// What a thread's autocast is set to on one kind of device.
+struct AutocastState {
+  c10::DeviceType device = c10::kCPU;
+  bool enabled = false;
+  torch::ScalarType type = torch::kBFloat16;
+  /// Of this thread.
+  static AutocastState current(c10::DeviceType device);
+};
+
+/// While it lives, autocast of this thread is in another state. Casts of weights are not cached:
+/// each weight is used once in a pass, and a pass that is computed again needs casts with a
+/// gradient.
+class Autocast {
+ public:
+  Autocast(Precision precision, const torch::Device& device);
+  explicit Autocast(const AutocastState& state);
+  ~Autocast();
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  AutocastState before_;
+  bool cached_before_ = true;
+};
+
+/// While it lives, autocast is off in this thread: for what needs all digits.
+class Float32 {
+ private:
+  c10::impl::ExcludeDispatchKeyGuard guard_{c10::autocast_dispatch_keyset};
+};
+
+/// float32 of a 16-bit tensor; other tensors as they are.
+torch::Tensor widened(const torch::Tensor& x);
+
+/// Max-pooling without overlap. 16-bit maps are widened where the device has no kernel for them:
+/// LibTorch 1.13 has none on the CPU, and for bf16 none that could be tested on CUDA.
+torch::Tensor max_pool(const torch::Tensor& maps, std::int64_t width, bool ceil = false);
+
+/// `other` beside `maps` (channels), in the type of `maps`.
+torch::Tensor beside(const torch::Tensor& maps, const torch::Tensor& other);
+
+}  // namespace epvs::models

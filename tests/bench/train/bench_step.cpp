@@ -1,0 +1,96 @@
+// Times one training step as epvs train takes it, one forward pass, and the optimiser alone; peak
+// memory of the process. Not a test: see run.sh.
+//
+//   bench_step ARCHITECTURE WHAT PRECISION CHECKPOINTING REPEATS THREADS Z Y X
+//
+// WHAT is step, forward or optimizer; CHECKPOINTING is 0 or 1. Prints a row of
+// docs/results/training-speed.md as TSV.
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "models/network.h"
+#include "train/optimizer_setup.h"
+#include "train/torch_setup.h"
+#include "train/training_step.h"
+
+namespace {
+
+using namespace epvs;
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+double peak_gib() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / (1024.0 * 1024.0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 10) {
+    fmt::print(stderr,
+               "usage: {} ARCHITECTURE WHAT PRECISION CHECKPOINTING REPEATS THREADS Z Y X\n",
+               argv[0]);
+    return 2;
+  }
+  const std::string what = argv[2];
+  train::Recipe recipe;
+  recipe.network.architecture = argv[1];
+  recipe.network.init = "he";
+  recipe.network.input_zyx = {std::stoll(argv[7]), std::stoll(argv[8]), std::stoll(argv[9])};
+  recipe.train.precision = argv[3];
+  recipe.train.gradient_checkpointing = std::string(argv[4]) == "1";
+  recipe.train.learning_rate = 1.0;
+  recipe.augment.enabled = false;
+  const int repeats = std::stoi(argv[5]);
+  const int threads = std::stoi(argv[6]);
+  train::set_up_torch({threads, true, true});
+
+  const auto network = models::make_network(recipe.network, 1);
+  const auto optimizer =
+      train::make_optimizer(recipe.train, train::trained_parameters(*network, recipe.train));
+  train::Team team;
+  train::TrainingStep step(*network, *optimizer, recipe, {0.5, 0.5, 0.5}, torch::kCPU, team);
+  const auto [z, y, x] = recipe.network.input_zyx;
+  const torch::Tensor volume = torch::rand({1, 1, z, y, x});
+  train::Example example;
+  example.participant_id = "sub-1";
+  example.label = 7;
+  train::LossScale scale;
+  const auto once = [&] {
+    if (what == "forward") {
+      const torch::NoGradGuard no_grad;
+      const models::Autocast autocast(models::parse_precision(recipe.train.precision), torch::kCPU);
+      network->forward(volume);
+    } else if (what == "step") {
+      step.add_batch(volume, {&example}, 1.0, {});
+      step.update(1.0, {}, scale);
+    } else {
+      optimizer->step(1.0);
+    }
+  };
+  if (what == "optimizer") step.add_batch(volume, {&example}, 1.0, {});
+  once();
+  std::vector<double> seconds;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    once();
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  fmt::print("epvs\t{}\t{}\t{}\t{}\t{}\t{:.3f}\t{:.3f}\t{:.2f}\n", argv[1], what, argv[3], argv[4],
+             threads, median(seconds), *std::min_element(seconds.begin(), seconds.end()),
+             peak_gib());
+  return 0;
+}

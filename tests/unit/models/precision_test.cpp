@@ -1,0 +1,255 @@
+// Mixed precision and gradient checkpointing against the plain pass.
+#include "models/precision.h"
+
+#include <ATen/record_function.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "core/error.h"
+#include "models/network.h"
+#include "tests/support/test_support.h"
+
+namespace epvs::models {
+namespace {
+
+using tests::expect_error;
+using torch::Tensor;
+
+struct Case {
+  std::string name;
+  NetworkOptions options;
+};
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  const auto add = [&](const std::string& name, const std::string& architecture) {
+    NetworkOptions options;
+    options.architecture = architecture;
+    options.first_features = 4;
+    options.init = "he";
+    options.input_zyx = {9, 10, 11};
+    if (architecture == "media2019") {
+      options.input_zyx = {22, 23, 24};
+      options.convolutions_per_block = 3;
+      options.blocks = 1;
+      options.fully_connected = {12, 7};
+    }
+    all.push_back({name, options});
+    return &all.back().options;
+  };
+  add("media2019", "media2019");
+  add("media2019_four", "media2019")->convolutions_per_block = 4;
+  add("media2019_no_trailing", "media2019")->trailing_convolution = false;
+  add("cnn4", "cnn4");
+  add("cnn4_plain_max", "cnn4")->residual = "none";
+  all.back().options.pool = "max";
+  add("gp_unet", "gp_unet")->pool_scale = 3.0;
+  add("gp_unet_plain", "gp_unet")->residual = "none";
+  return all;
+}
+
+Tensor input_of(const NetworkOptions& options, std::int64_t n, torch::ScalarType type) {
+  at::Generator generator = at::detail::createCPUGenerator(11);
+  const auto [z, y, x] = options.input_zyx;
+  return torch::empty({n, 1, z, y, x}, torch::kDouble).uniform_(0.0, 1.0, generator).to(type);
+}
+
+/// Scores, and the gradients of their sum of squares by name; "input" is that of the input.
+std::map<std::string, Tensor> pass(Network& network, Tensor x, Precision precision) {
+  x = x.detach().clone().requires_grad_(true);
+  network.zero_grad();
+  std::map<std::string, Tensor> found;
+  Tensor scores;
+  {
+    const Autocast autocast(precision, x.device());
+    scores = network.forward(x);
+  }
+  scores.square().sum().backward();
+  found["scores"] = scores.detach();
+  found["input"] = x.grad();
+  for (const auto& item : network.named_parameters())
+    found[item.key()] = item.value().grad().clone();
+  return found;
+}
+
+double cosine(const Tensor& a, const Tensor& b) {
+  const Tensor x = a.flatten().to(torch::kDouble);
+  const Tensor y = b.flatten().to(torch::kDouble);
+  return (x.dot(y) / (x.norm() * y.norm())).item<double>();
+}
+
+/// Calls of a convolution while it lives.
+class ConvolutionCounter {
+ public:
+  ConvolutionCounter() {
+    calls_ = 0;
+    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(
+        [](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
+          if (std::string(function.name()) == "aten::conv3d") ++calls_;
+          return nullptr;
+        }));
+  }
+  ~ConvolutionCounter() { at::removeCallback(handle_); }
+  static int calls() { return calls_; }
+
+ private:
+  static inline int calls_ = 0;
+  at::CallbackHandle handle_;
+};
+
+class EveryNetwork : public ::testing::TestWithParam<Case> {};
+
+TEST_P(EveryNetwork, CheckpointingGivesTheSameGradientsToTheLastBit) {
+  for (const auto type : {torch::kDouble, torch::kFloat}) {
+    for (const auto precision : {Precision::kFloat32, Precision::kBf16}) {
+      const auto network = make_network(GetParam().options, 5);
+      network->to(type);
+      const Tensor x = input_of(GetParam().options, 2, type);
+      const auto plain = pass(*network, x, precision);
+      network->set_gradient_checkpointing(true);
+      const auto recomputed = pass(*network, x, precision);
+      for (const auto& [name, gradient] : plain) {
+        EXPECT_TRUE(torch::equal(gradient, recomputed.at(name)))
+            << name << ", " << static_cast<int>(precision) << ": "
+            << (gradient - recomputed.at(name)).abs().max().item<double>();
+        EXPECT_GT(gradient.abs().max().item<double>(), 0) << name << " has no gradient to compare";
+      }
+    }
+  }
+}
+
+TEST_P(EveryNetwork, CheckpointingComputesTwiceAndOnlyForGradients) {
+  const auto network = make_network(GetParam().options, 5);
+  const Tensor x = input_of(GetParam().options, 1, torch::kFloat);
+  const auto count = [&](const auto& action) {
+    const ConvolutionCounter counter;
+    action();
+    return ConvolutionCounter::calls();
+  };
+  const auto train = [&] { pass(*network, x, Precision::kFloat32); };
+  const auto score = [&] {
+    const torch::NoGradGuard no_grad;
+    network->forward(x);
+  };
+  const int plain = count(train);
+  network->set_gradient_checkpointing(true);
+  EXPECT_EQ(count(train), 2 * plain);
+  EXPECT_EQ(count(score), plain);
+}
+
+TEST_P(EveryNetwork, FrozenLayersStayWithoutGradient) {
+  const auto network = make_network(GetParam().options, 5);
+  network->set_gradient_checkpointing(true);
+  Tensor frozen = network->parameters().front();
+  frozen.requires_grad_(false);
+  network->forward(input_of(GetParam().options, 1, torch::kFloat)).sum().backward();
+  EXPECT_FALSE(frozen.grad().defined());
+  EXPECT_TRUE(network->parameters().back().grad().defined());
+  EXPECT_TRUE(network->parameters()[2].grad().defined());
+}
+
+TEST_P(EveryNetwork, Bf16IsNearFloat32) {
+  // Each convolution rounds its input, its weights and its result to 8 bits, 2^-8 of a value at
+  // most. A gradient goes another way where ReLU or max-pooling decides between values nearer than
+  // that: a few of every hundred voxels in a network that is not trained.
+  const auto network = make_network(GetParam().options, 5);
+  const Tensor x = input_of(GetParam().options, 2, torch::kFloat);
+  const auto exact = pass(*network, x, Precision::kFloat32);
+  const auto rough = pass(*network, x, Precision::kBf16);
+  const Tensor difference = (exact.at("scores") - rough.at("scores")).abs();
+  const double scale = exact.at("scores").abs().max().item<double>();
+  const double convolutions = static_cast<double>(network->parameters().size()) / 2;
+  EXPECT_LT(difference.max().item<double>(), 3 * convolutions / 256 * scale);
+  EXPECT_FALSE(torch::equal(exact.at("scores"), rough.at("scores"))) << "bf16 was not used";
+  for (const auto& [name, gradient] : exact) {
+    EXPECT_EQ(rough.at(name).scalar_type(), torch::kFloat) << name;
+    EXPECT_GT(cosine(gradient, rough.at(name)), 0.95) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(cases()),
+                         [](const auto& one) { return one.param.name; });
+
+TEST(PrecisionTest, AttentionIdentityHoldsInBf16) {
+  NetworkOptions options;
+  options.first_features = 4;
+  options.init = "he";
+  options.pool_scale = 3.0;
+  options.bias_init = 1.5;
+  options.input_zyx = {9, 10, 11};
+  const auto network = make_network(options, 5);
+  const torch::NoGradGuard no_grad;
+  const Autocast autocast(Precision::kBf16, torch::kCPU);
+  const auto both = network->forward_with_attention(input_of(options, 1, torch::kFloat));
+  const double mean = both.attention.mean().item<double>();
+  EXPECT_NEAR(3.0 * mean + network->output_bias(), both.scores.item<double>(), 1e-5);
+}
+
+TEST(PrecisionTest, AutocastIsAsBeforeAfterwards) {
+  const auto is_on = [] { return AutocastState::current(c10::kCPU).enabled; };
+  EXPECT_FALSE(is_on());
+  {
+    const Autocast autocast(Precision::kBf16, torch::kCPU);
+    EXPECT_TRUE(is_on());
+    {
+      const Autocast inner(Precision::kFloat32, torch::kCPU);
+      EXPECT_FALSE(is_on());
+    }
+    EXPECT_TRUE(is_on());
+    const Tensor a = torch::ones({2, 2});
+    EXPECT_EQ(torch::mm(a, a).scalar_type(), torch::kBFloat16);
+    const Float32 exactly;
+    EXPECT_EQ(torch::mm(a, a).scalar_type(), torch::kFloat);
+  }
+  EXPECT_FALSE(is_on());
+}
+
+TEST(PrecisionTest, NamesAndDevicesAreChecked) {
+  EXPECT_EQ(parse_precision("float32"), Precision::kFloat32);
+  EXPECT_EQ(parse_precision("float64"), Precision::kFloat64);
+  EXPECT_EQ(parse_precision("bf16"), Precision::kBf16);
+  EXPECT_EQ(parse_precision("fp16"), Precision::kFp16);
+  expect_error<core::UsageError>([] { parse_precision("bf61"); }, {"'bf61'", "bf16", "float32"});
+  expect_error<core::UsageError>([] { require_precision(Precision::kFp16, torch::kCPU); },
+                                 {"fp16", "cpu", "needs a GPU", "take bf16"});
+  EXPECT_NO_THROW(require_precision(Precision::kFloat32, torch::kCPU));
+}
+
+TEST(PrecisionTest, OnTheGpuFp16AndBf16AreNearFloat32) {
+  if (!torch::cuda::is_available()) GTEST_SKIP() << "LibTorch sees no GPU";
+  for (const Case& one : cases()) {
+    const auto network = make_network(one.options, 5);
+    network->to(torch::kCUDA);
+    const Tensor x = input_of(one.options, 2, torch::kFloat).to(torch::kCUDA);
+    const auto exact = pass(*network, x, Precision::kFloat32);
+    for (const auto precision : {Precision::kBf16, Precision::kFp16}) {
+      require_precision(precision, torch::Device(torch::kCUDA));
+      const auto rough = pass(*network, x, precision);
+      for (const auto& [name, gradient] : exact) {
+        EXPECT_GT(cosine(gradient, rough.at(name)), 0.95) << one.name << " " << name;
+      }
+      network->set_gradient_checkpointing(true);
+      const auto recomputed = pass(*network, x, precision);
+      network->set_gradient_checkpointing(false);
+      for (const auto& [name, gradient] : rough) {
+        EXPECT_GT(cosine(gradient, recomputed.at(name)), 1 - 1e-6) << one.name << " " << name;
+      }
+    }
+  }
+}
+
+TEST(Recompute, ASecondDerivativeIsAnError) {
+  const Tensor x = torch::ones({2}, torch::requires_grad());
+  const Tensor y = recomputed([](const std::vector<Tensor>& in) { return in[0].pow(3); }, {x}, {});
+  EXPECT_TRUE(
+      torch::equal(torch::autograd::grad({y.sum()}, {x}, {}, true)[0], torch::full({2}, 3.0)));
+  const auto twice = [&] {
+    const auto first = torch::autograd::grad({y.sum()}, {x}, {}, true, /*create_graph=*/true);
+    torch::autograd::grad({first[0].sum()}, {x});
+  };
+  EXPECT_THROW(twice(), c10::Error);
+}
+
+}  // namespace
+}  // namespace epvs::models

@@ -1,0 +1,413 @@
+// One step of a training: precision, loss scale, memory, scaled targets; schedules and reports.
+#include "train/training_step.h"
+
+#include <ATen/Context.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "models/network.h"
+#include "tests/support/test_support.h"
+#include "train/optimizer_setup.h"
+#include "train/plateau.h"
+#include "train/step_report.h"
+#include "train/target_scale.h"
+#include "train/torch_setup.h"
+
+namespace epvs::train {
+namespace {
+
+using tests::expect_error;
+using torch::Tensor;
+
+Recipe small_recipe() {
+  Recipe recipe;
+  recipe.network.first_features = 4;
+  recipe.network.init = "he";
+  recipe.network.input_zyx = {6, 8, 10};
+  recipe.augment.enabled = false;
+  return recipe;
+}
+
+Tensor volumes_of(std::int64_t n) {
+  at::Generator generator = at::detail::createCPUGenerator(3);
+  return torch::empty({n, 1, 6, 8, 10}).uniform_(0.0, 1.0, generator);
+}
+
+std::vector<Example> examples_of(std::size_t n) {
+  std::vector<Example> examples(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    examples[i].participant_id = "sub-" + std::to_string(i);
+    examples[i].row = i;
+    examples[i].label = static_cast<double>(3 * i + 2);
+  }
+  return examples;
+}
+
+/// A network, its optimiser and a step, as the trainer has them.
+struct Parts {
+  explicit Parts(Recipe r, std::shared_ptr<models::Network> given = nullptr)
+      : recipe(std::move(r)),
+        network(given ? given : models::make_network(recipe.network, 5)),
+        optimizer(make_optimizer(recipe.train, trained_parameters(*network, recipe.train))),
+        step(*network, *optimizer, recipe, {1, 1, 1}, torch::kCPU, team) {}
+
+  TrainingStep::Outcome add(std::int64_t n, const TrainingStep::Moment& moment = {}) {
+    examples = examples_of(static_cast<std::size_t>(n));
+    std::vector<const Example*> pointers;
+    for (const Example& example : examples) pointers.push_back(&example);
+    return step.add_batch(volumes_of(n), pointers, 1.0, moment);
+  }
+  std::vector<Tensor> gradients() const {
+    std::vector<Tensor> all;
+    for (const NamedParameter& p : optimizer->parameters()) all.push_back(p.value.grad().clone());
+    return all;
+  }
+
+  Team team;
+  Recipe recipe;
+  std::shared_ptr<models::Network> network;
+  std::unique_ptr<Optimizer> optimizer;
+  TrainingStep step;
+  std::vector<Example> examples;
+};
+
+TEST(TrainingStepTest, Bf16KeepsWeightsAndGradientsInFloat32) {
+  Recipe recipe = small_recipe();
+  Parts exact(recipe);
+  recipe.train.precision = "bf16";
+  Parts rough(recipe);
+  const double loss = exact.add(2).loss;
+  EXPECT_NEAR(rough.add(2).loss, loss, 0.02 * loss);
+  LossScale off;
+  ASSERT_TRUE(exact.step.update(0.1, {}, off));
+  ASSERT_TRUE(rough.step.update(0.1, {}, off));
+  for (const auto& item : rough.network->named_parameters()) {
+    EXPECT_EQ(item.value().scalar_type(), torch::kFloat) << item.key();
+  }
+  for (const auto& [name, tensor] : rough.optimizer->state()) {
+    EXPECT_EQ(tensor.scalar_type(), torch::kFloat) << name;
+  }
+}
+
+TEST(TrainingStepTest, Bf16LearnsToCount) {
+  // Noise with 0, 1, ... 9 bright cubes; the same scans again and again.
+  constexpr std::int64_t kScans = 10;
+  constexpr double kVariance = 8.25;  // of 0 ... 9
+  at::Generator generator = at::detail::createCPUGenerator(9);
+  Tensor volumes = torch::empty({kScans, 1, 8, 12, 20}).normal_(0.3, 0.02, generator);
+  std::vector<Example> examples = examples_of(kScans);
+  std::vector<const Example*> pointers;
+  for (std::int64_t i = 0; i < kScans; ++i) {
+    Example& example = examples[static_cast<std::size_t>(i)];
+    example.label = static_cast<double>(i);
+    pointers.push_back(&example);
+    for (std::int64_t spot = 0; spot < i; ++spot) {
+      volumes[i][0]
+          .narrow(0, 1 + 4 * (spot % 2), 2)
+          .narrow(1, 1 + 4 * (spot / 2 % 2), 2)
+          .narrow(2, 1 + 4 * (spot / 4), 2)
+          .fill_(1.0);
+    }
+  }
+  for (const char* precision : {"float32", "bf16"}) {
+    Recipe recipe = small_recipe();
+    recipe.network.input_zyx = {8, 12, 20};
+    recipe.network.pool_scale = 20;
+    recipe.network.first_features = 8;
+    recipe.network.bias_init = 4.5;
+    recipe.train.precision = precision;
+    recipe.train.optimizer = "adamw";
+    Parts parts(recipe);
+    LossScale off;
+    double last = 0;
+    for (int i = 0; i < 80; ++i) {
+      last = parts.step.add_batch(volumes, pointers, 1.0, {}).loss;
+      parts.step.update(0.003, {}, off);
+    }
+    EXPECT_LT(last, 0.5 * kVariance) << precision << ": explains less than half of the labels";
+  }
+}
+
+TEST(TrainingStepTest, Fp16IsRefusedOnTheCpu) {
+  Recipe recipe = small_recipe();
+  recipe.train.precision = "fp16";
+  expect_error<core::UsageError>([&] { Parts setup(recipe); }, {"fp16", "needs a GPU"});
+}
+
+TEST(TrainingStepTest, PrecisionsOfTheRecipeAreKnown) {
+  Recipe recipe;
+  core::ParameterTable table;
+  recipe.declare(table);
+  EXPECT_EQ(table.find("train.precision").choices(), models::precision_names());
+}
+
+TEST(TrainingStepTest, GradientCheckpointingOfTheRecipeChangesNoBit) {
+  Recipe recipe = small_recipe();
+  Parts plain(recipe);
+  recipe.train.gradient_checkpointing = true;
+  Parts recomputed(recipe);
+  plain.add(2);
+  recomputed.add(2);
+  const auto a = plain.gradients();
+  const auto b = recomputed.gradients();
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i], b[i])) << i;
+}
+
+// ---- loss scale -------------------------------------------------------------------------------
+
+TEST(LossScaleTest, AnyScaleGivesTheSameUpdate) {
+  // Powers of two are exact, so the update is equal to the last bit.
+  Parts plain(small_recipe());
+  Parts scaled(small_recipe());
+  LossScale off;
+  LossScale on = LossScale::started();
+  TrainingStep::Moment moment;
+  plain.add(2, moment);
+  const auto norm = plain.step.update(1.0, moment, off);
+  moment.loss_scale = on.value;
+  scaled.add(2, moment);
+  EXPECT_GT(scaled.gradients()[0].abs().max().item<double>(), 1000.0) << "no scale was used";
+  EXPECT_EQ(scaled.step.update(1.0, moment, on), norm);
+  const auto a = plain.network->parameters();
+  const auto b = scaled.network->parameters();
+  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i], b[i])) << i;
+  EXPECT_EQ(on.good_updates, 1);
+}
+
+TEST(LossScaleTest, AnUpdateThatIsNotFiniteIsSkipped) {
+  for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    Parts setup(small_recipe());
+    setup.add(2);
+    std::vector<Tensor> before;
+    for (const Tensor& p : setup.network->parameters()) before.push_back(p.detach().clone());
+    setup.optimizer->parameters()[3].value.mutable_grad().view({-1})[0] = bad;
+    LossScale scale = LossScale::started();
+    EXPECT_EQ(setup.step.update(1.0, {}, scale), std::nullopt);
+    EXPECT_EQ(scale.value, LossScale::kStart / 2);
+    const auto after = setup.network->parameters();
+    for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(torch::equal(before[i], after[i]));
+    for (const auto& [name, tensor] : setup.optimizer->state()) {
+      EXPECT_EQ(tensor.abs().max().item<double>(), 0) << name;
+    }
+    EXPECT_FALSE(setup.optimizer->parameters()[0].value.grad().defined());
+    // Without a loss scale the same gradient ends the training.
+    setup.add(2);
+    setup.optimizer->parameters()[3].value.mutable_grad().view({-1})[0] = bad;
+    LossScale off;
+    expect_error<core::RunError>(
+        [&] { setup.step.update(1.0, {}, off); },
+        {"diverged", "gradient of " + setup.optimizer->parameters()[3].name});
+  }
+}
+
+TEST(LossScaleTest, GrowsAfterGoodUpdatesAndEndsAsDivergedWhenItCollapses) {
+  LossScale scale = LossScale::started();
+  for (int i = 0; i < 1999; ++i) scale.count(true, 1);
+  EXPECT_EQ(scale.value, 65536);
+  scale.count(true, 1);
+  EXPECT_EQ(scale.value, 131072);
+  for (int i = 0; i < 1500; ++i) scale.count(true, 1);
+  scale.count(false, 1);
+  EXPECT_EQ(scale.value, 65536);
+  for (int i = 0; i < 1999; ++i) scale.count(true, 1);
+  EXPECT_EQ(scale.value, 65536) << "a skipped update starts the count again";
+  for (int i = 0; i < 16; ++i) scale.count(false, 1);
+  EXPECT_EQ(scale.value, 1);
+  expect_error<core::RunError>([&] { scale.count(false, 7); },
+                               {"diverged in epoch 7", "17 updates in a row", "train.precision"});
+}
+
+TEST(LossScaleTest, JsonRoundTrip) {
+  LossScale scale = LossScale::started();
+  scale.count(true, 1);
+  scale.count(false, 1);
+  scale.count(true, 1);
+  const LossScale read = LossScale::from_json(scale.to_json());
+  EXPECT_EQ(read.on, true);
+  EXPECT_EQ(read.value, 32768);
+  EXPECT_EQ(read.good_updates, 1);
+  EXPECT_EQ(read.bad_updates, 0);
+}
+
+// ---- memory -----------------------------------------------------------------------------------
+
+/// Fails as an allocator does above so many volumes.
+class Hungry : public models::Network {
+ public:
+  Hungry(const models::NetworkOptions& options, std::int64_t most) : Network(options), most_(most) {
+    weight_ = register_parameter("weight", torch::ones({1, 1}));
+    bias_ = register_parameter("bias", torch::zeros({1}));
+  }
+  Tensor features(const Tensor& x) override { return x.flatten(1).mean(1, true); }
+  Tensor forward(const Tensor& x) override {
+    TORCH_CHECK(x.size(0) <= most_,
+                "DefaultCPUAllocator: not enough memory: you tried to allocate");
+    return torch::linear(features(x), weight_, bias_).squeeze(1);
+  }
+  Tensor output_weight_tensor() const override { return weight_; }
+  Tensor output_bias_tensor() const override { return bias_; }
+
+ private:
+  std::int64_t most_;
+  Tensor weight_, bias_;
+};
+
+TEST(Memory, ABatchThatDoesNotFitNamesTheSizeThatDoes) {
+  const Recipe recipe = small_recipe();
+  Parts three(recipe, std::make_shared<Hungry>(recipe.network, 3));
+  expect_error<core::RunError>([&] { three.add(8); },
+                               {"a batch of 8 volumes of 480 voxels", "memory of cpu",
+                                "train.batch_size = 2 fits", "train.accumulate = 4"});
+  Parts none(recipe, std::make_shared<Hungry>(recipe.network, 0));
+  expect_error<core::RunError>([&] { none.add(8); },
+                               {"not even one volume fits", "train.gradient_checkpointing = true"});
+  Parts enough(recipe, std::make_shared<Hungry>(recipe.network, 8));
+  EXPECT_TRUE(std::isfinite(enough.add(8).loss));
+}
+
+TEST(Memory, TheAllocatorOfLibTorchIsUnderstood) {
+  // A petabyte: a real failure of the allocator, whatever the machine.
+  const Recipe recipe = small_recipe();
+  class Huge : public Hungry {
+   public:
+    explicit Huge(const models::NetworkOptions& options) : Hungry(options, 100) {}
+    Tensor forward(const Tensor& x) override {
+      if (x.size(0) > 1) torch::empty({std::int64_t{1} << 50});
+      return Hungry::forward(x);
+    }
+  };
+  Parts setup(recipe, std::make_shared<Huge>(recipe.network));
+  expect_error<core::RunError>([&] { setup.add(4); }, {"does not fit", "train.batch_size = 1"});
+}
+
+// ---- scaled targets ---------------------------------------------------------------------------
+
+TEST(TargetScaleTest, ClosedForms) {
+  const std::vector<double> labels = {1, 3, 8};
+  const TargetScale standard = TargetScale::of("standardize", labels);
+  EXPECT_DOUBLE_EQ(standard.offset, 4);
+  EXPECT_DOUBLE_EQ(standard.factor, std::sqrt((9 + 1 + 16) / 2.0));
+  const TargetScale maximum = TargetScale::of("maximum", {-9, 3});
+  EXPECT_DOUBLE_EQ(maximum.scaled(-9), -1);
+  EXPECT_TRUE(TargetScale::of("none", labels).is_identity());
+  expect_error<core::InputError>(
+      [] {
+        TargetScale::of("standardize", {4, 4, 4});
+      },
+      {"standardize", "all equal"});
+  expect_error<core::InputError>([] { TargetScale::of("standardize", {4}); }, {"all equal"});
+  expect_error<core::InputError>([] { TargetScale::of("maximum", {0, 0}); }, {"all zero"});
+}
+
+TEST(TargetScaleTest, InCountsTheScoreIsTheScaledOneScaledBack) {
+  for (const char* architecture : {"media2019", "cnn4", "gp_unet"}) {
+    models::NetworkOptions options;
+    options.architecture = architecture;
+    options.first_features = 4;
+    options.init = "he";
+    options.input_zyx = {6, 8, 10};
+    if (options.architecture == "media2019") {
+      options.input_zyx = {20, 21, 22};
+      options.blocks = options.convolutions_per_block = 1;
+      options.fully_connected = {5};
+    }
+    const auto network = models::make_network(options, 5);
+    network->to(torch::kDouble);
+    const auto [z, y, x] = options.input_zyx;
+    const Tensor volumes =
+        torch::linspace(0, 1, 2 * z * y * x, torch::kDouble).view({2, 1, z, y, x});
+    const TargetScale scale{7.5, 3.25};
+    const torch::NoGradGuard no_grad;
+    const Tensor scaled = network->forward(volumes);
+    {
+      const InCounts in_counts(*network, scale);
+      EXPECT_TRUE(torch::allclose(network->forward(volumes), scaled * 3.25 + 7.5, 1e-12, 1e-12));
+      if (network->has_attention()) {
+        const auto both = network->forward_with_attention(volumes);
+        EXPECT_TRUE(torch::allclose(both.attention.flatten(1).mean(1) + network->output_bias(),
+                                    both.scores, 1e-12, 1e-12));
+      }
+      EXPECT_EQ(in_counts.scaled_unit().size(), 2U);
+    }
+    EXPECT_TRUE(torch::equal(network->forward(volumes), scaled)) << "not as before";
+    const InCounts nothing(*network, TargetScale{});
+    EXPECT_TRUE(nothing.scaled_unit().empty());
+    // Weights for counts, as --init brings them, and back.
+    scale_output(*network, scale, /*bias_only=*/false);
+    const InCounts again(*network, scale);
+    EXPECT_TRUE(torch::allclose(network->forward(volumes), scaled, 1e-12, 1e-12));
+  }
+}
+
+TEST(TargetScaleTest, ALossOfScaledLabelsIsTheLossOverTheSquaredFactor) {
+  // For mse with the unit scaled alike: ((w.f + b) - (y - o) / s)^2 = (s w.f + s b + o - y)^2 /
+  // s^2.
+  Parts counts(small_recipe());
+  Parts scaled(small_recipe());
+  const TargetScale scale{5.0, 4.0};
+  scale_output(*scaled.network, scale, /*bias_only=*/false);
+  TrainingStep::Moment moment;
+  const auto plain = counts.add(3, moment);
+  moment.target_scale = scale;
+  const auto other = scaled.add(3, moment);
+  EXPECT_NEAR(other.loss, plain.loss / 16, 1e-5 * plain.loss);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(other.residuals[i], plain.residuals[i] / 4, 1e-5);
+  }
+}
+
+// ---- schedules, settings, reports -------------------------------------------------------------
+
+TEST(PlateauTest, AsPyTorch) {
+  const core::Json document = core::read_json(tests::golden("train/plateau.json"));
+  int steps = 0;
+  for (const core::Json& one : document.at("cases")) {
+    TrainOptions options;
+    options.plateau_epochs = one.at("patience");
+    options.step_factor = one.at("factor");
+    options.min_delta = one.at("min_delta");
+    options.final_factor = one.at("smallest");
+    Plateau plateau;
+    for (std::size_t i = 0; i < document.at("values").size(); ++i) {
+      const double before = plateau.factor;
+      // Through a checkpoint at every epoch.
+      plateau = Plateau::from_json(core::Json::parse(plateau.to_json().dump()));
+      plateau.see(document.at("values").at(i), options);
+      EXPECT_NEAR(plateau.factor, one.at("factors").at(i).get<double>(), 1e-15) << "epoch " << i;
+      if (plateau.factor < before) ++steps;
+    }
+  }
+  EXPECT_GT(steps, 6) << "the golden cases hold too few steps to compare";
+}
+
+TEST(TorchSetup, DeterminismReachesLibTorch) {
+  at::Context& context = at::globalContext();
+  const int threads = at::get_num_threads();
+  set_up_torch({threads, false, false});
+  EXPECT_FALSE(context.deterministicAlgorithms());
+  EXPECT_FALSE(context.deterministicCuDNN());
+  EXPECT_TRUE(context.benchmarkCuDNN());
+  set_up_torch({threads, false, true});
+  EXPECT_TRUE(context.deterministicAlgorithms());
+  EXPECT_TRUE(context.deterministicAlgorithmsWarnOnly());
+  EXPECT_TRUE(context.deterministicCuDNN());
+  EXPECT_FALSE(context.benchmarkCuDNN());
+  EXPECT_STREQ(std::getenv("CUBLAS_WORKSPACE_CONFIG"), ":4096:8");
+  context.setDeterministicAlgorithms(false, true);
+  EXPECT_NE(determinism_note({}, c10::kCPU).find("equal bits"), std::string::npos);
+  EXPECT_NE(determinism_note({}, c10::kCUDA).find("max-pooling"), std::string::npos);
+  EXPECT_NE(determinism_note({1, true, false}, c10::kCUDA).find("differ"), std::string::npos);
+}
+
+TEST(StepReportTest, ALineHasTheFiguresAndTheTimeLeft) {
+  EXPECT_EQ(step_line({2, 4, 3.14159, 3.5, 0.25}, 12, 40, 5, 8, 0.5),
+            "step 12/40 | epoch 2/5 batch 4/8 | loss 3.142, epoch 3.5 | lr 0.25 | 0.5 s each | "
+            "14 s left");
+}
+
+}  // namespace
+}  // namespace epvs::train

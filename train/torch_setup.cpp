@@ -1,0 +1,49 @@
+#include "train/torch_setup.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <malloc.h>
+#include <torch/version.h>
+
+#include <cstdlib>
+#include <limits>
+
+namespace epvs::train {
+
+void set_up_torch(const TorchSettings& settings) {
+#ifdef __GLIBC__
+  // Feature maps of tens of megabytes come and go in every step; giving them back to the system
+  // each time cost a third of the time of a small network.
+  constexpr int kLargestThatGlibcTakes = 32 * 1024 * 1024;
+  mallopt(M_MMAP_THRESHOLD, kLargestThatGlibcTakes);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+#endif
+  at::Context& context = at::globalContext();
+  if (settings.flush_denormals) context.setFlushDenormal(true);
+  at::set_num_threads(settings.threads);
+  context.setBenchmarkCuDNN(!settings.deterministic);
+  context.setDeterministicCuDNN(settings.deterministic);
+  // Operations without a deterministic kernel warn: see determinism_note.
+  context.setDeterministicAlgorithms(settings.deterministic, /*warn_only=*/true);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+  // Filling new memory would cost time and hide nothing: no kernel here reads what it did not
+  // write.
+  context.setDeterministicFillUninitializedMemory(false);
+#endif
+  // cuBLAS reads it when it starts; without it its sums depend on the order of its streams.
+  if (settings.deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+}
+
+std::string determinism_note(const TorchSettings& settings, const c10::Device& device) {
+  if (device.is_cpu()) {
+    return "equal seed, threads, machine and LibTorch give equal bits";
+  }
+  if (!settings.deterministic) {
+    return "train.deterministic = false: cuDNN and cuBLAS take the fastest kernels, and equal runs "
+           "differ in their last bits";
+  }
+  return "deterministic kernels of LibTorch, cuDNN and cuBLAS; the backward of max-pooling has "
+         "none and adds with atomics: its windows do not overlap here, so each sum has one term";
+}
+
+}  // namespace epvs::train

@@ -1,0 +1,26 @@
+// LibTorch's global settings for a training.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <string>
+#include <vector>
+
+namespace epvs::train {
+
+struct TorchSettings {
+  int threads = 1;
+  bool flush_denormals = true;
+  /// Deterministic kernels wherever there are some; else cuDNN may try several and take the
+  /// fastest.
+  bool deterministic = true;
+};
+
+/// Before the first parallel work: worker threads inherit the floating point mode of the thread
+/// that starts them.
+void set_up_torch(const TorchSettings& settings);
+
+/// What a reader of results must know about equal runs on `device`, for the provenance.
+std::string determinism_note(const TorchSettings& settings, const c10::Device& device);
+
+}  // namespace epvs::train
