@@ -112,7 +112,7 @@ endif()
 
 function(epvs_print_summary)
   message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
-  message(STATUS "  ITK (data/image, prepare):     ${EPVS_HAS_ITK} ${ITK_VERSION}")
+  message(STATUS "  ITK (data/prepare, prepare):     ${EPVS_HAS_ITK} ${ITK_VERSION}")
   message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}")
   message(STATUS "  several processes (c10d): Gloo ${EPVS_HAS_GLOO}, NCCL ${EPVS_HAS_NCCL}")
   message(STATUS "  tests: ${EPVS_BUILD_TESTS}, "

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/volume/volume.h"
+#include "data/formats/volume.h"
 
 namespace epvs::infer {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "core/log.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 #include "models/weights_metadata.h"
 
 namespace epvs::infer {

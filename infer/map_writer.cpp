@@ -9,8 +9,8 @@
 #include "core/table.h"
 #include "core/text.h"
 #include "core/version.h"
-#include "data/nifti/nifti.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/way_back.h"
+#include "data/formats/nifti.h"
 
 namespace epvs::infer {
 

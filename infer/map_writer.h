@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/json.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 #include "infer/detections.h"
 
 namespace epvs::infer {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 
 namespace epvs::models {
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "core/table.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 
 namespace epvs::models {
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 #include "models/inspect_characteristics.h"
 #include "models/inspect_reports.h"
 

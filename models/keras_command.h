@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/command.h"
-#include "data/volume/preprocessing.h"
+#include "data/cohort/preprocessing.h"
 #include "models/keras_import.h"
 
 namespace epvs::models {

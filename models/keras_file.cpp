@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/files.h"
-#include "data/store/hdf5_support.h"
+#include "data/cohort/hdf5_support.h"
 
 namespace epvs::models {
 

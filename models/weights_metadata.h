@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/json.h"
-#include "data/volume/preprocessing.h"
+#include "data/cohort/preprocessing.h"
 #include "models/network_options.h"
 
 namespace epvs::models {

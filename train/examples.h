@@ -8,7 +8,7 @@
 #include "core/log.h"
 #include "core/scores.h"
 #include "core/splits.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 
 namespace epvs::train {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "data/volume/png.h"
+#include "data/formats/png.h"
 #include "models/cohort_tensors.h"
 #include "train/augmentation_options.h"
 

@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 
 namespace epvs::data {
 

@@ -6,9 +6,9 @@
 #include <fstream>
 
 #include "core/files.h"
-#include "data/nifti/nifti.h"
-#include "data/store/cohort.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/cohort.h"
+#include "data/cohort/way_back.h"
+#include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/dicom_writer.h"
 #include "tests/unit/data/head_phantom.h"

@@ -2,9 +2,9 @@
 #include <cmath>
 
 #include "core/table.h"
-#include "data/nifti/nifti.h"
-#include "data/store/cohort.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/cohort.h"
+#include "data/cohort/way_back.h"
+#include "data/formats/nifti.h"
 #include "tests/cli/prepare_fixture.h"
 
 namespace epvs {

@@ -7,9 +7,9 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/table.h"
-#include "data/nifti/nifti.h"
-#include "data/store/cohort.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/cohort.h"
+#include "data/cohort/way_back.h"
+#include "data/formats/nifti.h"
 #include "tests/cli/prepare_fixture.h"
 
 namespace epvs {

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/table.h"
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/block_labels.h"
 #include "tests/unit/data/head_phantom.h"

@@ -6,8 +6,8 @@
 
 #include "core/files.h"
 #include "core/table.h"
-#include "data/nifti/nifti.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
+#include "data/formats/nifti.h"
 #include "tests/cli/prepare_fixture.h"
 
 namespace epvs {

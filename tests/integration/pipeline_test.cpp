@@ -8,7 +8,7 @@
 #include "core/splits.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
 
 namespace epvs {

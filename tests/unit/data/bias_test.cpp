@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "core/error.h"
-#include "data/image/bias.h"
-#include "data/image/prepare_options.h"
-#include "data/image/prepare_scan.h"
-#include "data/image/registration.h"
-#include "data/volume/preprocessing.h"
+#include "data/cohort/preprocessing.h"
+#include "data/prepare/prepare_options.h"
+#include "data/prepare/prepare_scan.h"
+#include "data/prepare/registration/bias.h"
+#include "data/prepare/registration/registration.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 

@@ -2,7 +2,7 @@
 // above.
 #pragma once
 
-#include "data/volume/volume.h"
+#include "data/formats/volume.h"
 
 namespace epvs::tests {
 

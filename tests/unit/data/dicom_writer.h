@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "data/volume/volume.h"
+#include "data/formats/volume.h"
 
 namespace epvs::tests {
 

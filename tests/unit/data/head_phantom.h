@@ -5,7 +5,7 @@
 #include <Eigen/Geometry>
 #include <cmath>
 
-#include "data/volume/volume.h"
+#include "data/formats/volume.h"
 
 namespace epvs::tests {
 

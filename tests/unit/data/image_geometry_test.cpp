@@ -5,11 +5,11 @@
 #include <numeric>
 
 #include "core/table.h"
-#include "data/image/prepare_scan.h"
-#include "data/image/region.h"
-#include "data/nifti/nifti.h"
-#include "data/volume/resample.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/way_back.h"
+#include "data/formats/nifti.h"
+#include "data/formats/resample.h"
+#include "data/prepare/prepare_scan.h"
+#include "data/prepare/region.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 

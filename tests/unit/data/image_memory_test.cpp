@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "core/files.h"
-#include "data/image/memory_budget.h"
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
+#include "data/prepare/memory_budget.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

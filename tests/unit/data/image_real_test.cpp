@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <string>
 
-#include "data/image/registration.h"
-#include "data/image/transform_file.h"
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
+#include "data/prepare/registration/registration.h"
+#include "data/prepare/registration/transform_file.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "data/image/registration.h"
+#include "data/prepare/registration/registration.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 

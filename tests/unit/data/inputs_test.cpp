@@ -1,12 +1,12 @@
 // Inputs that need a choice: BIDS filters, tables with DICOM folders, DICOM folders of a cohort.
-#include "data/image/inputs.h"
+#include "data/prepare/inputs/inputs.h"
 
 #include <algorithm>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
-#include "data/image/scan_source.h"
+#include "data/prepare/inputs/scan_source.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/dicom_writer.h"
 #include "tests/unit/data/head_phantom.h"

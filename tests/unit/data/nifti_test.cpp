@@ -1,4 +1,4 @@
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 // Headers that leave left and right open, and what is said about them.
-#include "data/nifti/orientation.h"
+#include "data/formats/orientation.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "data/volume/png.h"
+#include "data/formats/png.h"
 
 #include <gtest/gtest.h>
 #include <png.h>

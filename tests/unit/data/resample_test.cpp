@@ -1,4 +1,4 @@
-#include "data/volume/resample.h"
+#include "data/formats/resample.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/way_back.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

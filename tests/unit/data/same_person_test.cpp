@@ -1,9 +1,9 @@
 // Same person, somebody else, or a mirrored header: what the sides of a head tell.
-#include "data/image/same_person.h"
+#include "data/prepare/registration/same_person.h"
 
 #include <gtest/gtest.h>
 
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 

@@ -10,11 +10,11 @@
 #include "core/files.h"
 #include "core/scores.h"
 #include "core/table.h"
-#include "data/nifti/nifti.h"
-#include "data/simulate/cohort_output.h"
-#include "data/simulate/dataset.h"
-#include "data/simulate/simulate_command.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
+#include "data/formats/nifti.h"
+#include "data/phantom/cohort_output.h"
+#include "data/phantom/dataset.h"
+#include "data/phantom/simulate_command.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/error.h"
-#include "data/simulate/raters.h"
+#include "data/phantom/raters.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

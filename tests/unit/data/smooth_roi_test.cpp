@@ -1,4 +1,4 @@
-#include "data/volume/smooth_roi.h"
+#include "data/prepare/smooth_roi.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include "core/random.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "data/nifti/nifti.h"
-#include "data/volume/regions.h"
+#include "data/formats/nifti.h"
+#include "data/prepare/regions.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

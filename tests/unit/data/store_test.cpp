@@ -14,8 +14,8 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/random.h"
-#include "data/store/chunk_codec.h"
-#include "data/store/cohort.h"
+#include "data/cohort/chunk_codec.h"
+#include "data/cohort/cohort.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

@@ -1,4 +1,4 @@
-#include "data/volume/volume.h"
+#include "data/formats/volume.h"
 
 #include <gtest/gtest.h>
 
@@ -8,10 +8,10 @@
 
 #include "core/error.h"
 #include "core/files.h"
-#include "data/volume/label_numbers.h"
-#include "data/volume/parallel.h"
-#include "data/volume/preprocessing.h"
-#include "data/volume/regions.h"
+#include "core/parallel.h"
+#include "data/cohort/preprocessing.h"
+#include "data/prepare/label_numbers.h"
+#include "data/prepare/regions.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {
@@ -119,16 +119,16 @@ TEST(PreprocessingOptions, DifferencesNameFieldAndBothValues) {
 TEST(ParallelRanges, CoversEachIndexOnceAndPassesErrorsOn) {
   for (const int threads : {-1, 1, 3, 50}) {
     std::vector<int> visits(17, 0);
-    parallel_ranges(17, threads, [&](std::int64_t begin, std::int64_t end) {
+    core::parallel_ranges(17, threads, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) ++visits[static_cast<std::size_t>(i)];
     });
     EXPECT_EQ(visits, std::vector<int>(17, 1));
   }
-  parallel_ranges(0, 4, [](std::int64_t, std::int64_t) { ADD_FAILURE(); });
+  core::parallel_ranges(0, 4, [](std::int64_t, std::int64_t) { ADD_FAILURE(); });
   const auto failing = [](std::int64_t begin, std::int64_t) {
     if (begin > 0) throw std::runtime_error("part");
   };
-  EXPECT_THROW(parallel_ranges(8, 4, failing), std::runtime_error);
+  EXPECT_THROW(core::parallel_ranges(8, 4, failing), std::runtime_error);
 }
 
 TEST(RegionTable, PresetsHaveTheNumbersOfTheirPrograms) {

@@ -3,8 +3,8 @@
 #include <torch/torch.h>
 
 #include "core/random.h"
-#include "data/nifti/nifti.h"
-#include "data/volume/way_back.h"
+#include "data/cohort/way_back.h"
+#include "data/formats/nifti.h"
 #include "models/weights.h"
 
 namespace epvs::tests {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 #include "models/network_options.h"
 
 namespace epvs::tests {

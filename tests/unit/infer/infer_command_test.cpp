@@ -5,7 +5,7 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/table.h"
-#include "data/nifti/nifti.h"
+#include "data/formats/nifti.h"
 #include "infer/ensemble.h"
 #include "infer/map_writer.h"
 #include "tests/support/test_support.h"

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "core/error.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/models/damaged_cohort.h"
 

@@ -2,7 +2,7 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/table.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {

@@ -3,8 +3,8 @@
 
 #include "core/files.h"
 #include "core/json.h"
-#include "data/nifti/nifti.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
+#include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {

@@ -8,7 +8,7 @@
 #include "core/random.h"
 #include "core/splits.h"
 #include "core/table.h"
-#include "data/store/cohort.h"
+#include "data/cohort/cohort.h"
 
 namespace epvs::train {
 

@@ -1,0 +1,292 @@
+#include "data/phantom/dataset.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "core/error.h"
+#include "core/files.h"
+#include "core/version.h"
+#include "data/formats/nifti.h"
+#include "data/phantom/cohort_output.h"
+
+namespace epvs::data {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+fs::path marker(const fs::path& folder) {
+  return folder / "dataset_description.json";
+}
+fs::path plan_file(const fs::path& folder) {
+  return folder / "simulation.json";
+}
+
+/// What the content of a dataset depends on.
+core::Json plan_document(const SimulationJob& job) {
+  core::ParameterTable table;
+  SimulationOptions options = job.options;
+  options.declare(table);
+  return {{"seed", job.seed}, {"scans", job.write_scans}, {"options", table.to_json()}};
+}
+
+void clear_old_dataset(const fs::path& folder) {
+  // The marker first, so that a kill here leaves an unfinished dataset.
+  fs::remove(marker(folder));
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind("sub-", 0) == 0 || name == "phenotype" || name == "truth") {
+      fs::remove_all(entry.path());
+    }
+  }
+  fs::remove_all(folder / "derivatives" / "labels");
+}
+
+core::Json scan_sidecar(const ScanPlan& plan, const SimulationJob& job,
+                        const core::Provenance& provenance) {
+  return {{"Modality", "MR"},
+          {"MagneticFieldStrength", plan.profile.field_strength_t},
+          {"Manufacturer", "simulated"},
+          {"ManufacturersModelName", plan.profile.name},
+          {"SliceThickness", plan.profile.slice_thickness_mm},
+          {"SpacingBetweenSlices", plan.profile.slice_spacing_mm},
+          {"PulseSequenceType", "T2-like phantom"},
+          {"Simulated", true},
+          {"Seed", job.seed},
+          {"GeneratedBy",
+           {{{"Name", "epvs simulate"},
+             {"Version", core::kVersion},
+             {"CommandLine", provenance.to_json().at("command_line")}}}}};
+}
+
+void write_scan(const SimulationJob& job, const ScanPlan& plan, const SimulatedScan& scan,
+                const core::Provenance& provenance) {
+  const std::string description = fmt::format("epvs simulate {}", core::kVersion);
+  const fs::path image = scan_path(job.folder, plan);
+  write_nifti(label_path(job.folder, plan), scan.labels, nullptr, description);
+  write_nifti(image, scan.t2w, nullptr, description);
+  core::write_json(core::sidecar_path(image), scan_sidecar(plan, job, provenance));
+}
+
+bool scan_is_there(const SimulationJob& job, const ScanPlan& plan) {
+  const fs::path image = scan_path(job.folder, plan);
+  return fs::exists(core::sidecar_path(image)) && fs::exists(image) &&
+         fs::exists(label_path(job.folder, plan));
+}
+
+/// Lets workers hand in their results in the order of the participants.
+class Turnstile {
+ public:
+  /// Returns false when somebody failed.
+  bool wait_for(std::size_t turn) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return failed_ || next_ == turn; });
+    return !failed_;
+  }
+  void pass() {
+    const std::lock_guard lock(mutex_);
+    ++next_;
+    changed_.notify_all();
+  }
+  void fail() {
+    const std::lock_guard lock(mutex_);
+    failed_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t next_ = 0;
+  bool failed_ = false;
+};
+
+class Simulator {
+ public:
+  Simulator(const SimulationJob& job, core::Log& log, const core::Provenance& provenance,
+            const core::StopSignals& signals)
+      : job_(job),
+        provenance_(provenance),
+        signals_(signals),
+        progress_(log, "simulating", static_cast<std::size_t>(job.options.participants),
+                  "participant") {
+    summary_.participants.resize(static_cast<std::size_t>(job.options.participants));
+    if (job.cohort) cohort_.emplace(*job.cohort, provenance);
+  }
+
+  SimulationSummary run() {
+    std::vector<std::thread> threads;
+    const int count = std::min(job_.threads, job_.options.participants);
+    for (int i = 1; i < count; ++i) threads.emplace_back([this] { work(); });
+    work();
+    for (std::thread& thread : threads) thread.join();
+    if (error_) std::rethrow_exception(error_);
+    if (cohort_) cohort_->finish();
+    summary_.scans_written = written_;
+    summary_.scans_kept = kept_;
+    return std::move(summary_);
+  }
+
+ private:
+  void work() {
+    try {
+      for (;;) {
+        const std::size_t index = next_++;
+        if (index >= summary_.participants.size() || stopped_) return;
+        signals_.throw_if_stopped();
+        if (!simulate(index)) return;
+        progress_.advance();
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      if (!error_) error_ = std::current_exception();
+      stopped_ = true;
+      turnstile_.fail();
+    }
+  }
+
+  bool simulate(std::size_t index) {
+    Participant participant =
+        simulate_participant(job_.options, job_.seed, static_cast<int>(index));
+    ParticipantRecord record;
+    std::vector<CohortEntry> rows;
+    for (int session = 0; session < participant.sessions; ++session) {
+      ScanRecord scan{plan_scan(job_.options, job_.seed, participant, session), {}, {}};
+      scan.epvs = view_epvs(scan.plan, participant);
+      scan.scores = rate_scan(job_.options, scan.plan, participant, scan.epvs);
+      render(participant, scan, rows);
+      for (EpvsInScan& epvs : scan.epvs) {
+        epvs.voxels.clear();
+        epvs.voxels.shrink_to_fit();
+      }
+      record.scans.push_back(std::move(scan));
+    }
+    participant.anatomy.reset();
+    record.participant = std::move(participant);
+    summary_.participants[index] = std::move(record);
+    if (!cohort_) return true;
+    if (!turnstile_.wait_for(index)) return false;
+    for (const CohortEntry& row : rows) cohort_->append(row);
+    turnstile_.pass();
+    return true;
+  }
+
+  void render(const Participant& participant, const ScanRecord& scan,
+              std::vector<CohortEntry>& rows) {
+    const bool there = job_.write_scans && scan_is_there(job_, scan.plan);
+    const bool needed = (job_.write_scans && !there) || cohort_;
+    if (there) ++kept_;
+    if (!needed) return;
+    const SimulatedScan image = render_scan(job_.options, scan.plan, participant, scan.epvs);
+    if (job_.write_scans && !there) {
+      write_scan(job_, scan.plan, image, provenance_);
+      ++written_;
+    }
+    if (cohort_) {
+      const fs::path file = job_.write_scans ? scan_path(job_.folder, scan.plan) : fs::path();
+      for (CohortEntry& row : cohort_->prepare(scan.plan, image, file)) {
+        rows.push_back(std::move(row));
+      }
+    }
+  }
+
+  const SimulationJob& job_;
+  const core::Provenance& provenance_;
+  const core::StopSignals& signals_;
+  core::Progress progress_;
+  std::optional<CohortOutput> cohort_;
+  SimulationSummary summary_;
+  Turnstile turnstile_;
+  std::atomic<std::size_t> next_ = 0;
+  std::atomic<std::size_t> written_ = 0;
+  std::atomic<std::size_t> kept_ = 0;
+  std::atomic<bool> stopped_ = false;
+  std::mutex mutex_;
+  std::exception_ptr error_;
+};
+
+std::uintmax_t estimated_bytes(const SimulationJob& job) {
+  std::uintmax_t bytes = 1 << 20;
+  if (!job.write_scans) return bytes;
+  for (const std::string& name : job.options.scanners) {
+    Participant participant;
+    participant.id = "sub-0001";
+    participant.scanner = name;
+    const ScanPlan plan = plan_scan(job.options, job.seed, participant, 0);
+    const auto scans = static_cast<std::uintmax_t>(job.options.participants + job.options.rescans) /
+                           job.options.scanners.size() +
+                       1;
+    bytes += scans * static_cast<std::uintmax_t>(plan.geometry.voxels()) * 2;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+fs::path scan_path(const fs::path& folder, const ScanPlan& plan) {
+  const fs::path subject = folder / plan.participant_id / plan.session_id;
+  const std::string session = plan.session_id.empty() ? "" : "_" + plan.session_id;
+  return subject / "anat" / (plan.participant_id + session + "_T2w.nii.gz");
+}
+
+fs::path label_path(const fs::path& folder, const ScanPlan& plan) {
+  const fs::path subject =
+      folder / "derivatives" / "labels" / plan.participant_id / plan.session_id;
+  const std::string session = plan.session_id.empty() ? "" : "_" + plan.session_id;
+  return subject / "anat" / (plan.participant_id + session + "_dseg.nii.gz");
+}
+
+std::string label_pattern(const fs::path& folder, bool sessions) {
+  const std::string root = (folder / "derivatives" / "labels").string();
+  return sessions ? root +
+                        "/{participant_id}/{session_id}/anat/{participant_id}_{session_id}_dseg"
+                        ".nii.gz"
+                  : root + "/{participant_id}/anat/{participant_id}_dseg.nii.gz";
+}
+
+void check_output(const SimulationJob& job) {
+  if (job.cohort) core::refuse_existing(job.cohort->path, job.force);
+  if (!fs::exists(job.folder)) return;
+  if (!fs::is_directory(job.folder)) {
+    throw core::UsageError(fmt::format("{} is not a folder", job.folder.string()));
+  }
+  if (fs::is_empty(job.folder)) return;
+  if (!fs::exists(plan_file(job.folder))) {
+    throw core::UsageError(
+        fmt::format("{} is not empty and holds no simulated dataset", job.folder.string()),
+        "choose another folder; --force does not clear files of others");
+  }
+  if (job.force) return;
+  if (fs::exists(marker(job.folder))) {
+    throw core::UsageError(
+        fmt::format("{} holds a finished simulated dataset", job.folder.string()),
+        "give --force to replace it");
+  }
+  if (core::read_json(plan_file(job.folder)).at("plan") != plan_document(job)) {
+    throw core::UsageError(
+        fmt::format("{} holds an unfinished simulation with other options or another seed",
+                    job.folder.string()),
+        "repeat its command (in simulation.json) to go on, or give --force to replace it");
+  }
+}
+
+SimulationSummary simulate_dataset(const SimulationJob& job, core::Log& log,
+                                   core::Provenance& provenance, const core::StopSignals& signals) {
+  job.options.validate();
+  check_output(job);
+  fs::create_directories(job.folder);
+  core::require_free_space(job.folder / "simulation.json", estimated_bytes(job));
+  if (job.force && fs::exists(plan_file(job.folder))) clear_old_dataset(job.folder);
+  core::write_json(plan_file(job.folder),
+                   {{"plan", plan_document(job)}, {"provenance", provenance.to_json()}});
+  SimulationSummary summary = Simulator(job, log, provenance, signals).run();
+  write_dataset_tables(job, summary, provenance);
+  return summary;
+}
+
+}  // namespace epvs::data

@@ -1,0 +1,87 @@
+// Everything that can be chosen about a phantom cohort.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/parameters.h"
+#include "data/phantom/anatomy.h"
+
+namespace epvs::data {
+
+/// How a scanner sees the head. Brightness is relative to white matter = 1.
+struct ScannerProfile {
+  std::string name;
+  double field_strength_t = 1.5;
+  double in_plane_mm = 0.5;
+  double slice_thickness_mm = 0.8;
+  double slice_spacing_mm = 0.8;  ///< distance of slice centres: thickness plus gap
+  double csf = 2.6;               ///< brightness of CSF and EPVS
+  double grey = 1.45;             ///< brightness of cortex; the other grey matter follows it
+  double iron = 1.0;              ///< darkening of pallidum and putamen (stronger at high field)
+  double noise = 0.04;            ///< standard deviation of the complex noise
+  double bias = 0.10;             ///< amplitude of the logarithm of the bias field
+  bool left_to_right = true;      ///< stored order of x: true = RAS, false = LAS
+};
+
+const std::vector<ScannerProfile>& scanner_profiles();
+/// Throws UsageError naming the nearest profile.
+const ScannerProfile& scanner_profile(const std::string& name);
+
+struct SimulationOptions {
+  // cohort
+  int participants = 100;
+  int rescans = 0;
+  std::vector<std::string> scanners = {"research-1.5t", "philips-3t", "siemens-1.5t"};
+  std::vector<std::string> regions = {"bg", "hippocampi", "cso", "midbrain"};
+  double age_mean_years = 71.4;
+  double age_sd_years = 9.3;
+  double age_min_years = 35;
+  double age_max_years = 90;
+
+  // EPVS
+  std::vector<double> mean_count = {10, 4, 12, 2};
+  double dispersion = 2.5;
+  double burden_sd = 0.3;
+  double ratio_per_decade = 1.3;
+  double diameter_mean_mm = 1.8;
+  double diameter_sd_mm = 0.5;
+  std::vector<double> diameter_range_mm = {1.0, 3.0};
+  std::vector<double> length_range_mm = {3.0, 12.0};
+  double minimum_gap_mm = 1.5;
+
+  // lesions that are not EPVS
+  double lacunes = 1.0;
+  double white_matter_lesions = 4.0;
+
+  // scans
+  std::string field_of_view = "head";
+  double voxel_scale = 1.0;
+  double max_slice_mm = 100.0;
+  std::vector<double> spacing_mm;
+  double noise_scale = 1.0;
+  double bias_scale = 1.0;
+  double rotation_degrees = 4.0;
+  double translation_mm = 4.0;
+  double anatomy_grid_mm = 1.0;
+
+  // raters
+  std::string rating = "volume";
+  double rater_sensitivity = 1.0;
+  double rater_noise = 0.35;
+  double lacune_confusion = 0.3;
+
+  /// Declares every field once: options of the command, recipe keys, documentation.
+  void declare(core::ParameterTable& table);
+  /// "default" or "demo". Throws UsageError for another name.
+  static SimulationOptions preset(const std::string& name);
+  /// Throws UsageError naming option, value and violated constraint.
+  void validate() const;
+
+  std::vector<Region> region_list() const;
+  double mean_count_of(Region region) const;
+  bool basal_ganglia_only() const { return field_of_view == "basal-ganglia"; }
+};
+
+}  // namespace epvs::data

@@ -1,0 +1,228 @@
+#include "data/phantom/simulate_command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/table.h"
+#include "core/text.h"
+#include "data/phantom/cohort_output.h"
+
+namespace epvs::data {
+
+namespace {
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+/// Pearson; NaN when one of the two does not vary.
+double correlation(const std::vector<double>& a, const std::vector<double>& b) {
+  const double ma = mean(a);
+  const double mb = mean(b);
+  double ab = 0;
+  double aa = 0;
+  double bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += (a[i] - ma) * (b[i] - mb);
+    aa += (a[i] - ma) * (a[i] - ma);
+    bb += (b[i] - mb) * (b[i] - mb);
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+}  // namespace
+
+core::Manual SimulateCommand::manual() const {
+  core::Manual manual;
+  manual.name = "simulate";
+  manual.summary = "phantom cohort with known EPVS, several scanners and raters";
+  manual.synopsis = "OUT_BIDS [--preset demo] [--participants N] [--cohort C.h5] [options]";
+  manual.description =
+      "Writes a BIDS dataset of procedural T2-like head scans that no person was scanned for: "
+      "skull, "
+      "CSF, folded cortex, white matter, ventricles and deep grey matter, varied per participant "
+      "by "
+      "size, age, a smooth deformation and random folds.\n"
+      "EPVS are thin, curved, bright tubes in known places; lacunes and white matter "
+      "hyperintensities "
+      "must not be counted. Counts are negative binomial and grow with age. Two raters count with "
+      "error. Label maps have FreeSurfer's numbers.\n"
+      "OUT_BIDS gets the scans, derivatives/labels, phenotype/visual_scores.tsv (the raters) and "
+      "truth/ (true counts, every EPVS, lesions, positions). With --cohort the smooth regions of "
+      "interest go straight into a cohort file, without prepare; with --no-scans only the tables "
+      "are "
+      "written beside it.\n"
+      "The content depends on the options and the seed only. An interrupted simulation goes on "
+      "when "
+      "the same command is given again.";
+  manual.examples = {
+      {"A small cohort that trains in minutes: basal ganglia, three scanners, coarse voxels:",
+       "epvs simulate phantom --preset demo --participants 240 --seed 1"},
+      {"Whole heads at the papers' resolution, twenty people scanned twice:",
+       "epvs simulate heads --participants 60 --rescans 20"},
+      {"A cohort file for training without any scan on disk:",
+       "epvs simulate tables --preset demo --no-scans --cohort cohort.h5 "
+       "--cohort-spacing-mm 1.5,1.5,1.5"},
+      {"P1's rating, in the slice of the anterior commissure:",
+       "epvs simulate p1-like --scanners research-1.5t --regions bg --rating slice"}};
+  manual.citations = {
+      "Dubost F. et al. 3D regression neural network for the quantification of enlarged "
+      "perivascular "
+      "spaces in brain MRI. Medical Image Analysis 51 (2019) 89-100. "
+      "doi:10.1016/j.media.2018.10.008",
+      "Dubost F. et al. Enlarged perivascular spaces in brain MRI: automated quantification in "
+      "four "
+      "regions. NeuroImage 185 (2019) 534-544. doi:10.1016/j.neuroimage.2018.10.026"};
+  manual.uses_threads = true;
+  manual.uses_seed = true;
+  return manual;
+}
+
+void SimulateCommand::declare(core::CommandLine& line) {
+  line.positional("OUT_BIDS", &folder_, "folder of the new dataset").required();
+  line.option(
+          "--preset", &preset_,
+          "default: whole heads as the papers describe them; demo: basal ganglia, coarse voxels, "
+          "EPVS that a small network learns to count. Other options override the preset")
+      .choices({"default", "demo"});
+  line.option("--no-scans", &no_scans_,
+              "write no scans and label maps, only tables (and --cohort)");
+  line.heading("Cohort file");
+  line.option("--cohort", &cohort_, "also write the smooth regions of interest to this cohort file")
+      .unit("FILE");
+  line.option("--cohort-preset", &cohort_preset_, "preprocessing of the cohort file, as in prepare")
+      .choices({"p1", "p2"});
+  line.option("--cohort-spacing-mm", &cohort_spacing_mm_,
+              "network grid of the cohort file; empty: the preset's")
+      .range(0.2, 10)
+      .length(3)
+      .unit("MM,MM,MM");
+  line.option("--cohort-crop-voxels", &cohort_crop_voxels_,
+              "crop of the cohort file; empty: the preset's extent at this spacing")
+      .range(4, 1024)
+      .length(3)
+      .unit("X,Y,Z");
+  line.option("--cohort-dilation-voxels", &cohort_dilation_voxels_,
+              "dilations of the region's mask, as --dilation-voxels of prepare")
+      .range(0, 64);
+  line.option("--cohort-sigma-voxels", &cohort_sigma_voxels_,
+              "Gaussian that smooths the mask, as --sigma-voxels of prepare")
+      .range(0, 32);
+  line.option("--cohort-float16", &cohort_float16_, "half precision in the cohort file");
+  options_.declare(table_);
+  line.heading("Phantom (defaults of --preset default)");
+  line.options_of(table_);
+}
+
+SimulationOptions SimulateCommand::resolve(const core::CommandLine& line) {
+  SimulationOptions options = SimulationOptions::preset(preset_);
+  core::ParameterTable target;
+  options.declare(target);
+  for (const core::Parameter& given : table_.parameters()) {
+    std::string name = "--" + given.name().substr(given.name().rfind('.') + 1);
+    std::replace(name.begin(), name.end(), '_', '-');
+    if (!line.given(name)) continue;
+    const core::Json value = given.value();
+    std::vector<std::string> texts;
+    const auto add = [&](const core::Json& one) {
+      texts.push_back(one.is_string()         ? one.get<std::string>()
+                      : one.is_number_float() ? core::format_number(one.get<double>())
+                                              : one.dump());
+    };
+    if (value.is_array()) {
+      for (const core::Json& one : value) add(one);
+    } else {
+      add(value);
+    }
+    target.find(given.name()).set(texts);
+  }
+  options.validate();
+  return options;
+}
+
+void SimulateCommand::run(core::Context& context) {
+  SimulationJob job;
+  job.options = resolve(context.line);
+  job.seed = context.seed;
+  job.folder = folder_;
+  job.write_scans = !no_scans_;
+  job.threads = context.threads;
+  job.force = context.force;
+  if (!cohort_.empty()) {
+    CohortRequest request;
+    request.path = cohort_;
+    request.float16 = cohort_float16_;
+    for (const std::string& region : job.options.regions) {
+      request.regions.push_back(cohort_options(cohort_preset_, region, cohort_spacing_mm_,
+                                               cohort_crop_voxels_, cohort_dilation_voxels_,
+                                               cohort_sigma_voxels_));
+    }
+    job.cohort = std::move(request);
+  } else if (context.line.given("--cohort-spacing-mm") ||
+             context.line.given("--cohort-crop-voxels") || context.line.given("--cohort-preset") ||
+             context.line.given("--cohort-dilation-voxels") ||
+             context.line.given("--cohort-sigma-voxels") || cohort_float16_) {
+    throw core::UsageError("options of the cohort file are given without --cohort",
+                           "add --cohort FILE");
+  }
+  check_output(job);
+
+  const int scans = job.options.participants + job.options.rescans;
+  context.log.info("{} participants, {} scans, scanners {}, regions {}, seed {}, {} threads",
+                   job.options.participants, scans, core::join(job.options.scanners, ", "),
+                   core::join(job.options.regions, ", "), job.seed, job.threads);
+  for (const std::string& name : job.options.scanners) {
+    Participant example;
+    example.id = participant_name(0);
+    example.scanner = name;
+    const ScanPlan plan = plan_scan(job.options, job.seed, example, 0);
+    context.log.info("  {:<14} {}x{}x{} voxels of {:.2f}x{:.2f}x{:.2f} mm, slices {:.2f} mm thick",
+                     name, plan.geometry.shape[0], plan.geometry.shape[1], plan.geometry.shape[2],
+                     plan.geometry.spacing_mm().x(), plan.geometry.spacing_mm().y(),
+                     plan.geometry.spacing_mm().z(), plan.profile.slice_thickness_mm);
+  }
+  if (context.dry_run) return;
+
+  const core::StopSignals signals;
+  core::ParameterTable resolved;
+  SimulationOptions shown = job.options;
+  shown.declare(resolved);
+  context.provenance.add("options", resolved.to_json());
+  context.provenance.add("seed", job.seed);
+  const SimulationSummary summary = simulate_dataset(job, context.log, context.provenance, signals);
+  if (summary.scans_kept > 0) {
+    context.log.info("{} scans of the interrupted run were kept", summary.scans_kept);
+  }
+  print_summary(job, summary);
+}
+
+void SimulateCommand::print_summary(const SimulationJob& job, const SimulationSummary& summary) {
+  core::Table table({"region", "scans", "mean_true", "min_true", "max_true", "mean_rater1",
+                     "mean_rater2", "r_rater1_true", "r_rater1_rater2"});
+  for (std::size_t region = 0; region < job.options.regions.size(); ++region) {
+    std::vector<double> truth;
+    std::array<std::vector<double>, kRaters> raters;
+    for (const ParticipantRecord& record : summary.participants) {
+      for (const ScanRecord& scan : record.scans) {
+        const RegionScore& score = scan.scores[region];
+        truth.push_back(job.options.rating == "slice" ? score.true_count_slice : score.true_count);
+        for (std::size_t i = 0; i < kRaters; ++i) raters[i].push_back(score.raters[i]);
+      }
+    }
+    const auto [low, high] = std::minmax_element(truth.begin(), truth.end());
+    table.add_row({job.options.regions[region], std::to_string(truth.size()),
+                   fmt::format("{:.2f}", mean(truth)), core::format_number(*low),
+                   core::format_number(*high), fmt::format("{:.2f}", mean(raters[0])),
+                   fmt::format("{:.2f}", mean(raters[1])),
+                   core::format_number(correlation(raters[0], truth)),
+                   core::format_number(correlation(raters[0], raters[1]))});
+  }
+  fmt::print("{}", table.to_aligned(3));
+}
+
+}  // namespace epvs::data

@@ -1,0 +1,54 @@
+// Transforms that users bring (--transforms DIR): found by name, read by format.
+//
+// The name says which way points go: SCAN_from-A_to-B_KIND_xfm.ENDING takes points of A to points
+// of B, or is turned round when its name is from-B_to-A. Each program has its own word for that:
+// ITK, ANTs, elastix: A is the fixed scan, B the moving one; FLIRT: -in A -ref B; FreeSurfer: src
+// A, dst B.
+#pragma once
+
+#include <Eigen/Core>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/formats/volume.h"
+
+namespace epvs::data {
+
+/// The name of a transform in its parts: "from-T2w_to-T1w_rigid".
+struct TransformName {
+  std::string from;  ///< "T2w"
+  std::string to;    ///< "T1w", "template"
+  std::string kind;  ///< "rigid", "affine"
+
+  std::string text() const;
+  TransformName reversed() const { return {to, from, kind}; }
+};
+
+struct FoundTransform {
+  std::filesystem::path path;
+  bool reversed = false;  ///< the name of the file is from-B_to-A
+};
+
+/// Endings of the formats that are read: .txt, .tfm, .mat, .lta.
+const std::vector<std::string>& transform_endings();
+
+/// The one file of `folder` for this transform of the scan `key`, either way round; nothing when
+/// there is none. Throws InputError naming both when there are two.
+std::optional<FoundTransform> find_transform(const std::filesystem::path& folder,
+                                             const std::string& key, const TransformName& name);
+
+/// All transforms of a scan in the folder, sorted; empty for no folder.
+std::vector<std::filesystem::path> transforms_of(const std::filesystem::path& folder,
+                                                 const std::string& key);
+
+/// Reads ITK text (.txt, .tfm), ANTs' binary .mat, FLIRT's .mat text or FreeSurfer's .lta and
+/// returns points of `from` -> points of `to` (world, RAS+ mm), the reverse already undone.
+///
+/// Throws InputError: as the readers of the formats do; an LTA whose volumes are those of the two
+/// scans the other way round.
+Eigen::Matrix4d read_found_transform(const FoundTransform& found, const Geometry& from,
+                                     const Geometry& to);
+
+}  // namespace epvs::data

@@ -1,6 +1,0 @@
-#include "data/simulate/simulate_command.h"
-
-int main(int argc, char** argv) {
-  epvs::data::SimulateCommand command;
-  return epvs::core::run_command(command, argc, argv);
-}
