@@ -1,7 +1,6 @@
 #include "core/command.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -10,31 +9,81 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/manual_page.h"
 #include "core/text.h"
 #include "core/version.h"
 
 namespace epvs::core {
 
+Parameter& CommandLine::enlist(Parameter& parameter, std::string name, bool is_positional) {
+  entries_.push_back({&parameter, std::move(name), heading_, is_positional});
+  return parameter;
+}
+
+void CommandLine::options_of(ParameterTable& table) {
+  for (const Parameter& declared : table.parameters()) {
+    const std::size_t dot = declared.name().rfind('.');
+    std::string name = dot == std::string::npos ? declared.name() : declared.name().substr(dot + 1);
+    std::replace(name.begin(), name.end(), '_', '-');
+    enlist(table.find(declared.name()).option("--" + name), "--" + name, false);
+  }
+  records(table);
+}
+
+void CommandLine::records(const ParameterTable& table) {
+  tables_.push_back(&table);
+}
+
+void CommandLine::heading(std::string text) {
+  heading_ = std::move(text);
+}
+
+bool CommandLine::given(const std::string& name) const {
+  for (const Entry& entry : entries_) {
+    if (entry.name == name) return entry.parameter->origin() == Origin::kCommandLine;
+  }
+  internal_error(__FILE__, __LINE__, "the option was declared");
+}
+
+Json CommandLine::to_json() const {
+  Json document = Json::object();
+  for (const Parameter& parameter : own_.parameters()) {
+    std::string key = parameter.name();
+    if (key.rfind("--", 0) == 0) key = key.substr(2);
+    std::replace(key.begin(), key.end(), '-', '_');
+    document[key] = parameter.value();
+  }
+  for (const ParameterTable* table : tables_) document.update(table->to_json(), true);
+  return document;
+}
+
+std::vector<std::string> CommandLine::settings() const {
+  std::vector<const ParameterTable*> all = {&own_};
+  all.insert(all.end(), tables_.begin(), tables_.end());
+  std::vector<std::string> lines;
+  for (const bool defaults : {false, true}) {
+    for (const ParameterTable* table : all) {
+      for (const Parameter& parameter : table->parameters()) {
+        if ((parameter.origin() == Origin::kDefault) != defaults) continue;
+        lines.push_back(fmt::format("{} = {} ({})", parameter.name(), join(parameter.texts(), ","),
+                                    to_text(parameter.origin())));
+      }
+    }
+  }
+  return lines;
+}
+
+void Context::begin(const std::string& summary) {
+  log.info("{}", summary);
+  for (const std::string& setting : line.settings()) log.debug("  {}", setting);
+  provenance.add("options", line.to_json());
+}
+
+void Context::end_dry_run(const std::string& outputs) {
+  log.info("--dry-run: all inputs were checked; without it {} would be written", outputs);
+}
+
 namespace {
-
-constexpr std::size_t kHelpWidth = 96;
-
-std::string option_label(const Parameter& parameter, const std::string& name, bool is_positional) {
-  if (is_positional || parameter.is_flag()) return name;
-  return name + " " + parameter.type_name();
-}
-
-std::string heading(const std::string& text) {
-  const bool terminal = ::isatty(STDOUT_FILENO) != 0;
-  return terminal ? "\033[1m" + text + "\033[0m\n" : text + "\n";
-}
-
-std::string entry_help(const Parameter& parameter, const std::string& label) {
-  std::string text = parameter.help();
-  const std::string constraint = parameter.constraint();
-  if (!constraint.empty()) text += " (" + constraint + ")";
-  return "  " + label + "\n" + wrap(text, kHelpWidth, 8) + "\n";
-}
 
 /// The shell's own options, by what the manual says that the command uses.
 struct SharedOptions {
@@ -50,7 +99,8 @@ struct SharedOptions {
     line.heading("Shared options");
     if (manual.writes_output) {
       line.option("--force", &force, "overwrite outputs that exist; without it they are refused");
-      line.option("--dry-run", &dry_run, "check all inputs, say what would be done, write nothing");
+      line.option("--dry-run", &dry_run,
+                  "check all inputs, say what would be written, write nothing");
     }
     if (manual.uses_threads) {
       line.option("--threads", &threads, "processor threads; 0 takes all cores").range(0, 1024);
@@ -70,75 +120,6 @@ struct SharedOptions {
 void print_error(Log& log, const Manual& manual, const Error& error) {
   log.error("epvs {}: {}", manual.name, error.what());
   if (!error.hint().empty()) log.write(LogLevel::kError, "what to do: " + error.hint());
-}
-
-}  // namespace
-
-Parameter& CommandLine::add(std::string name, Parameter::Target target, std::string help,
-                            bool is_positional) {
-  Parameter& parameter = owned_.emplace_back(name, target, std::move(help));
-  entries_.push_back({&parameter, heading_, is_positional});
-  names_.push_back(std::move(name));
-  return parameter;
-}
-
-void CommandLine::options_of(ParameterTable& table) {
-  for (const Parameter& declared : table.parameters()) {
-    const std::size_t dot = declared.name().rfind('.');
-    std::string name = dot == std::string::npos ? declared.name() : declared.name().substr(dot + 1);
-    std::replace(name.begin(), name.end(), '_', '-');
-    entries_.push_back({&table.find(declared.name()), heading_, false});
-    names_.push_back("--" + name);
-  }
-}
-
-void CommandLine::heading(std::string text) {
-  heading_ = std::move(text);
-}
-
-bool CommandLine::given(const std::string& name) const {
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    if (names_[i] == name) return entries_[i].was_given;
-  }
-  internal_error(__FILE__, __LINE__, "the option was declared");
-}
-
-namespace {
-
-std::string help_page(const Manual& manual, const std::vector<std::string>& headings,
-                      const std::vector<std::pair<std::string, std::string>>& sections) {
-  std::string page = heading("NAME");
-  page += fmt::format("  epvs {} - {}\n\n", manual.name, manual.summary);
-  page += heading("SYNOPSIS") + wrap("epvs " + manual.name + " " + manual.synopsis, kHelpWidth, 2);
-  page += "\n\n" + heading("DESCRIPTION") + wrap(manual.description, kHelpWidth, 2) + "\n\n";
-  for (const std::string& title : headings) {
-    std::string upper = title;
-    for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    page += heading(upper);
-    for (const auto& [section, text] : sections) {
-      if (section == title) page += text;
-    }
-    page += "\n";
-  }
-  if (!manual.examples.empty()) {
-    page += heading("EXAMPLES");
-    for (const Example& example : manual.examples) {
-      page += wrap(example.text, kHelpWidth, 2) + "\n      " + example.command + "\n";
-    }
-    page += "\n";
-  }
-  page += heading("EXIT STATUS");
-  page +=
-      "  0 done; 1 failure while running; 2 usage or configuration; 3 invalid input data;\n"
-      "  4 done, but some participants failed; 130/143 stopped by INT/TERM\n";
-  if (!manual.citations.empty()) {
-    page += "\n" + heading("CITATIONS");
-    for (const std::string& citation : manual.citations) {
-      page += wrap(citation, kHelpWidth, 2) + "\n";
-    }
-  }
-  page += fmt::format("\nepvs {} is research software, not a medical device.\n", kVersion);
-  return page;
 }
 
 int run_guarded(Command& command, const Manual& manual, Context& context) {
@@ -162,132 +143,128 @@ int run_guarded(Command& command, const Manual& manual, Context& context) {
 
 }  // namespace
 
-int run_command(Command& command, int argc, const char* const* argv) {
-  const Manual manual = command.manual();
-  CommandLine line;
-  SharedOptions shared;
-  command.declare(line);
-  shared.declare(manual, line);
+/// One run of a command: declares its options to CLI11, reads what was given, starts it.
+class CommandShell {
+ public:
+  explicit CommandShell(Command& command) : command_(command), manual_(command.manual()) {
+    command_.declare(line_);
+    shared_.declare(manual_, line_);
+    app_.set_help_flag("--help,-h");
+    app_.set_version_flag("--version", std::string());
+    for (const CommandLine::Entry& entry : line_.entries_) add_option(entry);
+  }
 
-  CLI::App app;
-  app.set_help_flag();
-  bool help = false;
-  bool version = false;
-  app.add_flag("--help,-h", help);
-  app.add_flag("--version", version);
-  std::deque<std::vector<std::string>> texts(line.entries_.size());
-  std::deque<bool> flags(line.entries_.size(), false);
-  std::vector<CLI::Option*> options;
-  std::vector<std::string> known = {"--help", "--version"};
-  // `--weights a b c` would swallow positional arguments, so it works only where there are none;
-  // elsewhere lists are given as a,b,c or by repeating the option.
-  const bool has_positionals =
-      std::any_of(line.entries_.begin(), line.entries_.end(),
-                  [](const CommandLine::Entry& entry) { return entry.is_positional; });
-  for (std::size_t i = 0; i < line.entries_.size(); ++i) {
-    const CommandLine::Entry& entry = line.entries_[i];
-    const std::string& name = line.names_[i];
-    if (!entry.is_positional) known.push_back(name);
-    if (entry.parameter->is_flag() && !entry.is_positional) {
-      options.push_back(app.add_flag(name, flags[i]));
-      continue;
+  int run(int argc, const char* const* argv) {
+    try {
+      if (!parse(argc, argv)) return static_cast<int>(ExitCode::kDone);
+      set_parameters();
+    } catch (const Error& error) {
+      Log log;
+      print_error(log, manual_, error);
+      return static_cast<int>(error.exit_code());
     }
-    CLI::Option* option = app.add_option(name, texts[i]);
-    const bool takes_several =
-        entry.parameter->is_list() && (entry.is_positional || !has_positionals);
+    Log log(shared_.quiet ? LogLevel::kWarning
+                          : (shared_.verbose ? LogLevel::kDebug : LogLevel::kInfo));
+    Provenance provenance(manual_.name, std::vector<std::string>(argv + 1, argv + argc));
+    provenance.add("options", line_.to_json());
+    const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    Context context{log,           provenance,      line_,
+                    shared_.force, shared_.dry_run, shared_.threads == 0 ? cores : shared_.threads,
+                    shared_.seed,  shared_.device};
+    return run_guarded(command_, manual_, context);
+  }
+
+ private:
+  void add_option(const CommandLine::Entry& entry) {
+    if (entry.parameter->is_flag() && !entry.is_positional) {
+      app_.add_flag(entry.name)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+      return;
+    }
+    // `--weights a b c` would swallow positional arguments, so it works only where there are none;
+    // elsewhere lists are given as a,b,c or by repeating the option.
+    const bool has_positionals =
+        std::any_of(line_.entries_.begin(), line_.entries_.end(),
+                    [](const CommandLine::Entry& other) { return other.is_positional; });
+    const bool is_list = entry.parameter->is_list();
+    const bool takes_several = is_list && (entry.is_positional || !has_positionals);
+    CLI::Option* option = app_.add_option(entry.name);
     option->expected(1, takes_several ? 1 << 20 : 1);
     option->allow_extra_args(takes_several);
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    options.push_back(option);
+    if (is_list && !entry.parameter->takes_whole_texts()) option->delimiter(',');
   }
 
-  Log early_log;
-  try {
+  /// Returns false when --help or --version was answered. Throws UsageError.
+  bool parse(int argc, const char* const* argv) {
     try {
-      app.parse(argc, argv);
+      app_.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+      fmt::print("{}", manual_page(manual_, sections()));
+      return false;
+    } catch (const CLI::CallForVersion&) {
+      fmt::print("epvs {} {} ({})\n", manual_.name, kVersion, kGitCommit);
+      return false;
     } catch (const CLI::ExtrasError&) {
-      for (const std::string& extra : app.remaining()) {
-        if (help || version) break;
-        const std::string option_name = extra.substr(0, extra.find('='));
-        if (extra.rfind("--", 0) == 0) {
-          throw UsageError(
-              fmt::format(
-                  "unknown option {}{}", option_name,
-                  nearest(option_name, known) ? did_you_mean(option_name, known) : std::string()),
-              fmt::format("epvs {} --help lists the options", manual.name));
-        }
-        throw UsageError(fmt::format("unexpected argument '{}'", extra),
-                         fmt::format("usage: epvs {} {}", manual.name, manual.synopsis));
-      }
+      refuse_extra(app_.remaining().front());
     } catch (const CLI::ParseError& error) {
-      throw UsageError(error.what(), fmt::format("epvs {} --help lists the options", manual.name));
+      throw UsageError(error.what(), fmt::format("epvs {} --help lists the options", manual_.name));
     }
-
-    if (help) {
-      std::vector<std::string> headings;
-      std::vector<std::pair<std::string, std::string>> sections;
-      for (const bool positional : {true, false}) {
-        for (std::size_t i = 0; i < line.entries_.size(); ++i) {
-          const CommandLine::Entry& entry = line.entries_[i];
-          if (entry.is_positional != positional) continue;
-          const std::string title = positional ? "Arguments" : entry.heading;
-          if (std::find(headings.begin(), headings.end(), title) == headings.end()) {
-            headings.push_back(title);
-          }
-          sections.emplace_back(
-              title, entry_help(*entry.parameter,
-                                option_label(*entry.parameter, line.names_[i], positional)));
-        }
-      }
-      fmt::print("{}", help_page(manual, headings, sections));
-      return 0;
-    }
-    if (version) {
-      fmt::print("epvs {} {} ({})\n", manual.name, kVersion, kGitCommit);
-      return 0;
-    }
-
-    for (std::size_t i = 0; i < line.entries_.size(); ++i) {
-      CommandLine::Entry& entry = line.entries_[i];
-      entry.was_given = options[i]->count() > 0;
-      if (!entry.was_given) {
-        if (entry.parameter->is_required()) {
-          throw UsageError(
-              fmt::format("{} is missing: {}", line.names_[i], entry.parameter->help()),
-              fmt::format("usage: epvs {} {}", manual.name, manual.synopsis));
-        }
-        continue;
-      }
-      if (entry.parameter->is_flag() && !entry.is_positional) {
-        entry.parameter->set({flags[i] ? "true" : "false"});
-        continue;
-      }
-      std::vector<std::string> values = texts[i];
-      if (entry.parameter->is_list()) {
-        values.clear();
-        for (const std::string& text : texts[i]) {
-          if (entry.parameter->takes_whole_texts()) {
-            values.push_back(text);
-            continue;
-          }
-          for (std::string& part : split(text, ',')) values.push_back(std::move(part));
-        }
-      }
-      entry.parameter->set(values);
-    }
-  } catch (const Error& error) {
-    print_error(early_log, manual, error);
-    return static_cast<int>(error.exit_code());
+    return true;
   }
 
-  Log log(shared.quiet ? LogLevel::kWarning
-                       : (shared.verbose ? LogLevel::kDebug : LogLevel::kInfo));
-  Provenance provenance(manual.name, std::vector<std::string>(argv + 1, argv + argc));
-  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  Context context{log,          provenance,     line,
-                  shared.force, shared.dry_run, shared.threads == 0 ? cores : shared.threads,
-                  shared.seed,  shared.device};
-  return run_guarded(command, manual, context);
+  [[noreturn]] void refuse_extra(const std::string& extra) const {
+    if (extra.rfind("--", 0) != 0) {
+      throw UsageError(fmt::format("unexpected argument '{}'", extra), usage());
+    }
+    std::vector<std::string> known = {"--help", "--version"};
+    for (const CommandLine::Entry& entry : line_.entries_) {
+      if (!entry.is_positional) known.push_back(entry.name);
+    }
+    const std::string name = extra.substr(0, extra.find('='));
+    throw UsageError(fmt::format("unknown option {}{}", name,
+                                 nearest(name, known) ? did_you_mean(name, known) : std::string()),
+                     fmt::format("epvs {} --help lists the options", manual_.name));
+  }
+
+  void set_parameters() {
+    for (CommandLine::Entry& entry : line_.entries_) {
+      const CLI::Option& option = *app_.get_option(entry.name);
+      Parameter& parameter = *entry.parameter;
+      if (option.count() == 0) {
+        if (!parameter.is_required()) continue;
+        throw UsageError(fmt::format("{} is missing: {}", entry.name, parameter.help()), usage());
+      }
+      parameter.set(option.reduced_results(), Origin::kCommandLine);
+    }
+  }
+
+  std::vector<ManualSection> sections() const {
+    std::vector<ManualSection> sections;
+    for (const bool positional : {true, false}) {
+      for (const CommandLine::Entry& entry : line_.entries_) {
+        if (entry.is_positional != positional) continue;
+        const std::string& heading = positional ? std::string("Arguments") : entry.heading;
+        if (sections.empty() || sections.back().heading != heading)
+          sections.push_back({heading, {}});
+        sections.back().options.emplace_back(entry.name, entry.parameter);
+      }
+    }
+    return sections;
+  }
+
+  std::string usage() const {
+    return fmt::format("usage: epvs {} {}", manual_.name, manual_.synopsis);
+  }
+
+  Command& command_;
+  const Manual manual_;
+  CommandLine line_;
+  SharedOptions shared_;
+  CLI::App app_;
+};
+
+int run_command(Command& command, int argc, const char* const* argv) {
+  return CommandShell(command).run(argc, argv);
 }
 
 }  // namespace epvs::core

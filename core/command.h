@@ -47,33 +47,42 @@ class CommandLine {
   /// "--bootstrap": long name with dashes. Lists may be given as a,b or repeated.
   template <class T>
   Parameter& option(std::string name, T* value, std::string help) {
-    return add(std::move(name), Parameter::Target(value), std::move(help), false);
+    return enlist(own_.add(name, value, std::move(help)), name, false);
   }
   /// A positional argument, shown in upper case: "BIDS_DIR".
   template <class T>
   Parameter& positional(std::string name, T* value, std::string help) {
-    return add(std::move(name), Parameter::Target(value), std::move(help), true);
+    return enlist(own_.add(name, value, std::move(help)), name, true);
   }
-  /// Every parameter of `table` as an option: "roi.sigma_voxels" becomes --sigma-voxels.
+  /// Every parameter of `table` as an option: "roi.sigma_voxels" becomes --sigma-voxels. The table
+  /// must outlive the command line.
   void options_of(ParameterTable& table);
+  /// The settings of `table` are shown and recorded with the options, but are no options
+  /// themselves: the recipe of a training. The table must outlive the command line.
+  void records(const ParameterTable& table);
   /// Options declared from now on stand under this heading in --help.
   void heading(std::string text);
   /// After parsing: was the option or positional given?
   bool given(const std::string& name) const;
+  /// Every option and every recorded table with its present value: options under their name
+  /// without dashes, the others nested by the dots of their names.
+  Json to_json() const;
+  /// "name = value (origin)" of every setting that is not a default, then of the defaults.
+  std::vector<std::string> settings() const;
 
  private:
-  friend int run_command(class Command& command, int argc, const char* const* argv);
+  friend class CommandShell;
   struct Entry {
     Parameter* parameter;
+    std::string name;
     std::string heading;
     bool is_positional;
-    bool was_given = false;
   };
-  Parameter& add(std::string name, Parameter::Target target, std::string help, bool is_positional);
+  Parameter& enlist(Parameter& parameter, std::string name, bool is_positional);
 
-  std::deque<Parameter> owned_;
+  ParameterTable own_;
   std::deque<Entry> entries_;
-  std::deque<std::string> names_;
+  std::vector<const ParameterTable*> tables_;
   std::string heading_ = "Options";
 };
 
@@ -87,6 +96,12 @@ struct Context {
   int threads = 1;              ///< --threads; 0 on the command line means all cores
   std::uint64_t seed = 1;       ///< --seed
   std::string device = "auto";  ///< --device: auto, cpu, cuda, cuda:n
+
+  /// Once the settings are known: one line for the reader, `summary`. All settings go to the
+  /// provenance ("options"), to the log file if there is one, and with --verbose to stderr.
+  void begin(const std::string& summary);
+  /// The last line of every --dry-run; `outputs` are the files or folders that were not written.
+  void end_dry_run(const std::string& outputs);
 };
 
 class Command {

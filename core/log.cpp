@@ -14,12 +14,30 @@
 
 namespace epvs::core {
 
+namespace {
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+}  // namespace
+
 struct Log::State {
   std::mutex mutex;
   spdlog::logger logger{"epvs"};
   bool terminal = ::isatty(STDERR_FILENO) != 0;
   bool bar_shown = false;
-  LogLevel threshold;
+  LogLevel threshold = LogLevel::kInfo;  ///< of stderr; files get everything
   std::string prefix;
 
   void clear_bar() {
@@ -29,9 +47,10 @@ struct Log::State {
 };
 
 Log::Log(LogLevel threshold) : state_(std::make_unique<State>()) {
-  state_->threshold = threshold;
   auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   sink->set_pattern("%^%v%$");
+  sink->set_level(to_spdlog(threshold));
+  state_->threshold = threshold;
   state_->logger.sinks().push_back(std::move(sink));
   state_->logger.set_level(spdlog::level::trace);
   state_->logger.flush_on(spdlog::level::trace);
@@ -56,10 +75,9 @@ void Log::set_prefix(const std::string& prefix) {
 }
 
 void Log::write(LogLevel level, const std::string& text) {
-  if (level < state_->threshold) return;
   const std::lock_guard lock(state_->mutex);
   const std::string line = state_->prefix + text;
-  state_->clear_bar();
+  if (level >= state_->threshold) state_->clear_bar();
   switch (level) {
     case LogLevel::kDebug:
       state_->logger.debug(line);

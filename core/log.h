@@ -1,4 +1,4 @@
-// Talk for the user: log lines on stderr (and in a run's log.txt), and progress with time left.
+// Log lines on stderr and in a run's log.txt, and progress with the time that is left.
 #pragma once
 
 #include <fmt/format.h>
@@ -12,7 +12,8 @@ namespace epvs::core {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-/// Lines go to stderr and, after add_file, to a file that is flushed after every line.
+/// Lines from `threshold` on go to stderr; after add_file all lines go to a file, which is flushed
+/// after every line.
 class Log {
  public:
   explicit Log(LogLevel threshold = LogLevel::kInfo);

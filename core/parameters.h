@@ -2,90 +2,51 @@
 //
 //   void TrainOptions::declare(core::ParameterTable& table) {
 //     table.add("train.epochs", &epochs, "passes over the training participants").range(1, 1e6);
-//     table.add("train.loss", &loss, "training loss").choices({"mse", "mae"});
+//     table.add("train.loss", &loss, "training loss");  // an enum: its names are the choices
 //   }
 //
-// The value that the pointer holds when it is declared is the default.
+// The value that the target holds when it is declared is the default. Every parameter remembers
+// where its present value came from (core/parameter.h), and set() alone decides who wins: default <
+// preset < --like < recipe < command line. So a preset, a recipe and options may be read in any
+// order, and whoever uses the values need not know who gave them.
 #pragma once
 
-#include <cstdint>
 #include <deque>
 #include <filesystem>
-#include <limits>
 #include <string>
-#include <variant>
+#include <utility>
 #include <vector>
 
 #include "core/json.h"
+#include "core/parameter.h"
 
 namespace epvs::core {
 
-class Parameter {
- public:
-  using Target = std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*,
-                              std::filesystem::path*, std::vector<double>*,
-                              std::vector<std::int64_t>*, std::vector<std::string>*>;
+/// `value` points to one of the types of Parameter::Target, to an enum with names or to a vector
+/// of such enums.
+template <class T>
+Parameter::Target make_target(T* value) {
+  if constexpr (std::is_constructible_v<EnumTarget, T*>) {
+    return EnumTarget(value);
+  } else {
+    return value;
+  }
+}
 
-  Parameter(std::string name, Target target, std::string help);
-
-  /// Bounds of a number (of each number of a list), both included.
-  Parameter& range(double minimum, double maximum = std::numeric_limits<double>::infinity());
-  Parameter& choices(std::vector<std::string> allowed);
-  /// Unit or placeholder shown in help: "mm", "FILE", "DIR".
-  Parameter& unit(std::string text);
-  /// The list must have exactly this many entries.
-  Parameter& length(std::size_t count);
-  /// Command line only: an error when it is not given.
-  Parameter& required();
-
-  const std::string& name() const { return name_; }
-  const std::string& help() const { return help_; }
-  const std::string& unit() const { return unit_; }
-  const std::vector<std::string>& choices() const { return choices_; }
-  bool is_required() const { return required_; }
-  bool is_flag() const;
-  bool is_list() const;
-  /// Lists of files and assignments are given by repeating the option: a comma in one is its own.
-  bool takes_whole_texts() const;
-  std::string type_name() const;
-  /// "default 0.5, range 0..1, one of a|b"; empty when there is nothing to say.
-  std::string constraint() const;
-
-  /// Sets from text, one entry per list element. Throws UsageError naming the parameter, the
-  /// value and the violated constraint.
-  void set(const std::vector<std::string>& values);
-  Json value() const;
-  Json default_value() const { return default_; }
-
- private:
-  void check(const std::string& text, double number) const;
-  void set_one(const std::string& text);
-
-  std::string name_;
-  std::string help_;
-  std::string unit_;
-  Target target_;
-  Json default_;
-  double minimum_ = -std::numeric_limits<double>::infinity();
-  double maximum_ = std::numeric_limits<double>::infinity();
-  std::vector<std::string> choices_;
-  std::size_t length_ = 0;
-  bool required_ = false;
-};
-
-/// The parameters of a recipe, by dotted name ("train.epochs").
+/// The parameters of a recipe or of a command line, by dotted name ("train.epochs").
 class ParameterTable {
  public:
   template <class T>
   Parameter& add(std::string name, T* value, std::string help) {
-    return parameters_.emplace_back(std::move(name), Parameter::Target(value), std::move(help));
+    return parameters_.emplace_back(std::move(name), make_target(value), std::move(help));
   }
 
   const std::deque<Parameter>& parameters() const { return parameters_; }
   /// Throws UsageError naming the nearest known parameter.
   Parameter& find(const std::string& name);
+  const Parameter& find(const std::string& name) const;
   /// "train.epochs=50", "augment.flip_axes=[x,y]" or "augment.flip_axes=x,y".
-  void assign(const std::string& assignment);
+  void assign(const std::string& assignment, Origin origin = Origin::kCommandLine);
 
   /// Reads a TOML recipe. Unknown keys are errors that name the nearest known key; a
   /// `recipe_version` above kRecipeVersion is refused. `ignored_tables` are left to others.
@@ -95,10 +56,20 @@ class ParameterTable {
                         const std::vector<std::string>& ignored_tables = {});
   /// All parameters with their present values as TOML.
   std::string to_recipe() const;
+
   /// Nested by the dots of the names: {"train": {"epochs": 50}}.
   Json to_json() const;
   /// Sets from what to_json() wrote; keys that the table does not know are errors.
-  void from_json(const Json& document, const std::string& source_name);
+  void from_json(const Json& document, const std::string& source_name,
+                 Origin origin = Origin::kRecipe);
+  /// What a preset implies, as to_json() writes it; never overrides what the user stated.
+  void apply_preset(const Json& values, const std::string& source_name);
+  /// The check of --like: everything in `expected` (as to_json() writes it) must hold in the end.
+  /// Throws UsageError naming every parameter that the user stated otherwise, with both values, and
+  /// `source_name`; sets the others.
+  void require_equal(const Json& expected, const std::string& source_name);
+  /// Checks range and choices of the values that the targets hold now. Throws UsageError.
+  void validate() const;
 
   static constexpr int kRecipeVersion = 1;
 

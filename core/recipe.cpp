@@ -39,7 +39,7 @@ void read_table(const toml::table& table, const std::string& prefix, const std::
       values.push_back(scalar_text(node, where));
     }
     try {
-      parameters.find(name).set(values);
+      parameters.find(name).set(values, Origin::kRecipe);
     } catch (const Error& error) {
       error.rethrow_in(where);
     }

@@ -38,6 +38,7 @@ class Probe : public Command {
     threads = context.threads;
     seed = context.seed;
     force = context.force;
+    settings = context.provenance.to_json()["options"];
     if (action) action();
   }
 
@@ -50,6 +51,7 @@ class Probe : public Command {
   bool ran = false;
   bool values_given = false;
   bool force = false;
+  Json settings;
   int threads = 0;
   std::uint64_t seed = 0;
   std::function<void()> action;
@@ -87,6 +89,45 @@ TEST(Command, ParsesPositionalsListsFlagsAndTableOptions) {
   EXPECT_EQ(probe.seed, 9U);
 }
 
+TEST(Command, EveryOptionIsInTheProvenance) {
+  Probe probe;
+  EXPECT_EQ(call(probe, {"in.tsv", "--values", "2", "--threads", "3"}).code, 0);
+  EXPECT_EQ(probe.settings["IN"], "in.tsv");
+  EXPECT_EQ(probe.settings["values"], Json{2.0});
+  EXPECT_EQ(probe.settings["deep"], false);
+  EXPECT_EQ(probe.settings["threads"], 3);
+  EXPECT_EQ(probe.settings["dry_run"], false);
+  EXPECT_EQ(probe.settings["roi"]["sigma_voxels"], 2.0);
+}
+
+/// Reads a recipe after the command line, as train and prepare do.
+class RecipeProbe : public Probe {
+ public:
+  void run(Context& context) override {
+    table.read_recipe_text("[roi]\nsigma_voxels = 5\n", "r.toml");
+    context.begin("a cohort of 3 scans");
+    if (context.dry_run) context.end_dry_run("out.tsv");
+    Probe::run(context);
+  }
+};
+
+TEST(Command, BeginsWithOneLineAndKeepsAllSettings) {
+  for (const bool verbose : {false, true}) {
+    RecipeProbe probe;
+    std::vector<const char*> arguments = {"in.tsv", "--dry-run"};
+    if (verbose) arguments.push_back("--verbose");
+    const Outcome outcome = call(probe, arguments);
+    EXPECT_EQ(outcome.err.find("a cohort of 3 scans\n"), 0U) << outcome.err;
+    EXPECT_EQ(outcome.err.find("roi.sigma_voxels = 5 (recipe)") != std::string::npos, verbose);
+    EXPECT_NE(outcome.err.find("--dry-run: all inputs were checked; without it out.tsv would be"),
+              std::string::npos);
+    EXPECT_EQ(probe.settings["roi"]["sigma_voxels"], 5.0);
+  }
+  RecipeProbe stated;
+  EXPECT_EQ(call(stated, {"in.tsv", "--sigma-voxels", "1"}).code, 0);
+  EXPECT_EQ(stated.sigma, 1) << "the command line wins over a recipe that is read later";
+}
+
 TEST(Command, UsageErrorsExitWithTwoAndSayWhatIsMeant) {
   const auto expect_usage = [](std::vector<const char*> arguments, const std::string& text) {
     Probe probe;
@@ -103,6 +144,8 @@ TEST(Command, UsageErrorsExitWithTwoAndSayWhatIsMeant) {
   expect_usage({"in", "--values", "11"}, "violated constraint 0 <= --values <= 10");
   expect_usage({"in", "--values", "x"}, "--values = 'x' is not a number");
   expect_usage({"in", "--threads", "-3"}, "violated constraint");
+  expect_usage({"in", "--sigma-voxels", "10"}, "--sigma-voxels = 10: violated constraint");
+  expect_usage({"in", "--sigma-voxels", "1", "--sigma-voxels", "2"}, "takes one value, 2 were");
 }
 
 TEST(Command, ErrorsBecomeExitCodes) {
@@ -135,9 +178,10 @@ TEST(Command, HelpReadsLikeAManualPage) {
   const Outcome outcome = call(probe, {"--help"});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_FALSE(probe.ran);
-  for (const char* text : {"NAME", "SYNOPSIS", "DESCRIPTION", "ARGUMENTS", "PROBE OPTIONS",
-                           "SHARED OPTIONS", "EXAMPLES", "EXIT STATUS", "CITATIONS", "Nobody 2026",
-                           "--values mm", "0 to 10", "default 2", "--sigma-voxels"}) {
+  for (const char* text :
+       {"NAME", "SYNOPSIS", "DESCRIPTION", "ARGUMENTS", "PROBE OPTIONS", "SHARED OPTIONS",
+        "EXAMPLES", "EXIT STATUS", "CITATIONS", "Nobody 2026", "--values MM,...", "--files FILE...",
+        "--sigma-voxels X", "0 to 10", "default 2", "--sigma-voxels"}) {
     EXPECT_NE(outcome.out.find(text), std::string::npos) << text;
   }
   for (const std::string& text : {outcome.out}) {
