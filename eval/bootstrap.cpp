@@ -7,6 +7,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/parallel.h"
 #include "core/random.h"
 #include "eval/correlation.h"
 #include "eval/distributions.h"
@@ -25,6 +26,18 @@ struct Scratch {
   PairStatistics::Workspace work;
 };
 
+/// work(i, scratch) for i in 0..count-1; every thread works on its own copy of `scratch`.
+template <class T, class Work>
+void for_each_index(std::size_t count, int threads, const T& scratch, const Work& work) {
+  core::parallel_ranges(static_cast<std::int64_t>(count), threads,
+                        [&](std::int64_t begin, std::int64_t end) {
+                          T own = scratch;
+                          for (std::int64_t i = begin; i < end; ++i) {
+                            work(static_cast<std::size_t>(i), own);
+                          }
+                        });
+}
+
 /// Leave one cluster out: moment sums by subtraction, ranks by weights of 0. Influence as boot's
 /// usual.jack: (clusters of the stratum - 1) (observed - value without the cluster).
 void jackknife(std::span<const PairStatistics* const> pairs, const ResamplingDesign& design,
@@ -39,10 +52,9 @@ void jackknife(std::span<const PairStatistics* const> pairs, const ResamplingDes
   const std::vector<double> ones(design.cluster_of_unit.size(), 1.0);
   std::vector<PairStatistics::Sums> totals;
   for (const PairStatistics* pair : pairs) totals.push_back(pair->sums(ones));
-  std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
-  for (Scratch& s : scratch) s.weights = ones;
-  parallel_for(clusters, threads, [&](std::size_t c, std::size_t thread) {
-    Scratch& s = scratch[thread];
+  Scratch scratch;
+  scratch.weights = ones;
+  for_each_index(clusters, threads, scratch, [&](std::size_t c, Scratch& s) {
     for (const std::size_t unit : units[c]) s.weights[unit] = 0;
     const double factor = stratum_size.at(design.stratum_of_cluster[c]) - 1;
     for (std::size_t p = 0; p < pairs.size(); ++p) {
@@ -120,9 +132,7 @@ std::vector<Replicates> bootstrap(std::span<const PairStatistics* const> pairs,
     r.influence.resize(r.metrics * clusters);
     pairs[p]->evaluate(ones, r.observed, work);
   }
-  std::vector<Scratch> scratch(static_cast<std::size_t>(std::max(threads, 1)));
-  parallel_for(replicates, threads, [&](std::size_t b, std::size_t thread) {
-    Scratch& s = scratch[thread];
+  for_each_index(replicates, threads, Scratch(), [&](std::size_t b, Scratch& s) {
     resampler.counts(b, s.counts);
     resampler.unit_weights(s.counts, s.weights);
     for (std::size_t p = 0; p < pairs.size(); ++p) {
@@ -230,11 +240,9 @@ AssociationP permute_association(std::span<const double> x, std::span<const doub
   const PairMoments ranks = pair_moments(rank_x, rank_y);
   const auto strata_members = members_of(strata, x.size());
   std::vector<char> reached_plain(permutations), reached_ranks(permutations);
-  std::vector<std::vector<std::size_t>> partners(static_cast<std::size_t>(std::max(threads, 1)),
-                                                 std::vector<std::size_t>(x.size()));
-  parallel_for(permutations, threads, [&](std::size_t b, std::size_t thread) {
+  using Partners = std::vector<std::size_t>;
+  for_each_index(permutations, threads, Partners(x.size()), [&](std::size_t b, Partners& partner) {
     core::Random random(core::mix_seed(seed, {"permutation", static_cast<std::int64_t>(b)}));
-    std::vector<std::size_t>& partner = partners[thread];
     for (const auto& members : strata_members) {
       const auto order = random.permutation(members.size());
       for (std::size_t i = 0; i < members.size(); ++i) partner[members[i]] = members[order[i]];
@@ -279,45 +287,39 @@ std::vector<double> permute_difference(std::span<const double> x, std::span<cons
     statistics.evaluate(weights, second, work);
     for (std::size_t m = 0; m < metrics; ++m) first[m] -= second[m];
   };
-  struct Local {
+  struct Swaps {
     std::vector<double> chosen, weights, first, second;
     PairStatistics::Workspace work;
-    std::vector<double> reached, finite;
   };
-  std::vector<Local> locals(static_cast<std::size_t>(std::max(threads, 1)));
-  for (Local& local : locals) {
-    local = {std::vector<double>(design.clusters(), 1.0),
-             std::vector<double>(2 * n),
-             std::vector<double>(metrics),
-             std::vector<double>(metrics),
-             {},
-             std::vector<double>(metrics, 0.0),
-             std::vector<double>(metrics, 0.0)};
-  }
-  Local& start = locals.front();
-  difference(start.chosen, start.weights, start.first, start.second, start.work);
-  const std::vector<double> observed = start.first;
-  parallel_for(permutations, threads, [&](std::size_t r, std::size_t thread) {
-    Local& local = locals[thread];
+  Swaps none = {std::vector<double>(design.clusters(), 1.0),
+                std::vector<double>(2 * n),
+                std::vector<double>(metrics),
+                std::vector<double>(metrics),
+                {}};
+  difference(none.chosen, none.weights, none.first, none.second, none.work);
+  const std::vector<double> observed = none.first;
+  // Of each permutation and metric: exists, and reaches the observed difference.
+  std::vector<char> exists(permutations * metrics), reached(permutations * metrics);
+  for_each_index(permutations, threads, none, [&](std::size_t r, Swaps& swaps) {
     core::Random random(core::mix_seed(seed, {"swap", static_cast<std::int64_t>(r)}));
-    for (double& choice : local.chosen) choice = random.flip(0.5) ? 1 : 0;
-    difference(local.chosen, local.weights, local.first, local.second, local.work);
+    for (double& choice : swaps.chosen) choice = random.flip(0.5) ? 1 : 0;
+    difference(swaps.chosen, swaps.weights, swaps.first, swaps.second, swaps.work);
     for (std::size_t m = 0; m < metrics; ++m) {
-      if (!std::isfinite(local.first[m])) continue;
-      local.finite[m] += 1;
-      if (reaches(local.first[m], observed[m])) local.reached[m] += 1;
+      exists[r * metrics + m] = std::isfinite(swaps.first[m]) ? 1 : 0;
+      reached[r * metrics + m] =
+          std::isfinite(swaps.first[m]) && reaches(swaps.first[m], observed[m]) ? 1 : 0;
     }
   });
   std::vector<double> p(metrics, kNaN);
   for (std::size_t m = 0; m < metrics; ++m) {
     if (!std::isfinite(observed[m])) continue;
-    double reached = 1;
-    double finite = 1;
-    for (const Local& local : locals) {
-      reached += local.reached[m];
-      finite += local.finite[m];
+    double above = 1;
+    double all = 1;
+    for (std::size_t r = 0; r < permutations; ++r) {
+      above += reached[r * metrics + m];
+      all += exists[r * metrics + m];
     }
-    p[m] = reached / finite;
+    p[m] = above / all;
   }
   return p;
 }

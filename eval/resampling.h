@@ -45,10 +45,4 @@ class Resampler {
   std::vector<std::vector<std::size_t>> draws_;
 };
 
-/// Calls work(i, thread) for i in 0..count-1 from `threads` threads; rethrows the first exception.
-template <class Work>
-void parallel_for(std::size_t count, int threads, Work&& work);
-
 }  // namespace epvs::eval
-
-#include "eval/resampling_impl.h"

@@ -1,18 +1,14 @@
 #include "experiments/runner.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/program.h"
 #include "core/provenance.h"
 #include "core/stop.h"
 #include "core/text.h"
@@ -25,17 +21,11 @@ using core::Json;
 
 namespace {
 
-/// epvs-NAME stands beside this program.
 fs::path program_of(const std::string& name) {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path program = self.parent_path() / ("epvs-" + name);
-  if (error || ::access(program.c_str(), X_OK) != 0) {
-    throw core::UsageError(
-        fmt::format("epvs {} is not in this build ({} is missing)", name, program.string()),
-        "build with its libraries; see README.md");
-  }
-  return program;
+  if (const auto program = core::find_command(name)) return *program;
+  throw core::UsageError(
+      fmt::format("epvs {} is not in this build (epvs-{} is missing)", name, name),
+      "build with its libraries; see README.md");
 }
 
 }  // namespace
@@ -79,35 +69,15 @@ void Runner::print_output(const ExperimentStep& step) const {
 }
 
 int Runner::start(const std::vector<std::string>& arguments, const ExperimentStep& step) const {
-  const fs::path program = program_of(arguments.front());
-  const fs::path out_file = output_of(step);
-  fs::create_directories(out_file.parent_path());
-  std::vector<std::string> texts = arguments;
-  texts.front() = program.string();
-  std::vector<char*> argv;
-  for (std::string& text : texts) argv.push_back(text.data());
-  argv.push_back(nullptr);
+  core::ProgramCall call;
+  call.program = program_of(arguments.front()).string();
+  call.arguments.assign(arguments.begin() + 1, arguments.end());
+  call.output = output_of(step);
+  fs::create_directories(call.output.parent_path());
   const core::StopSignals signals;
-  const pid_t child = ::fork();
-  if (child < 0) throw core::RunError("cannot start another process");
-  if (child == 0) {
-    for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, SIG_DFL);
-    const int descriptor = ::open(out_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (descriptor < 0 || ::dup2(descriptor, STDOUT_FILENO) < 0) ::_exit(126);
-    ::execv(program.c_str(), argv.data());
-    ::_exit(127);
-  }
-  int status = 0;
-  bool forwarded = false;
-  while (::waitpid(child, &status, WNOHANG) == 0) {
-    if (signals.stop_signal() != 0 && !forwarded) {
-      ::kill(child, signals.stop_signal());
-      forwarded = true;
-    }
-    ::usleep(20000);
-  }
+  const int status = core::run_program(call, &signals);
   if (step.show) print_output(step);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return status;
 }
 
 void Runner::run(bool force, core::Log& log) {

@@ -1,21 +1,18 @@
 // epvs: lists the commands and starts them, as git does. A command is the executable epvs-NAME in
 // the folder of this program, or in libexec/epvs beside it.
 #include <fmt/format.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/program.h"
 #include "core/text.h"
 #include "core/version.h"
-
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -37,29 +34,13 @@ constexpr CommandLineEntry kCommands[] = {
     {"inspect", "what is in a scan, cohort, weights file or network"},
 };
 
-std::vector<fs::path> command_folders() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path folder = error ? fs::path(".") : self.parent_path();
-  return {folder, folder.parent_path() / "libexec" / "epvs", folder / "libexec" / "epvs"};
-}
-
-bool find_command(const std::string& name, fs::path& path) {
-  for (const fs::path& folder : command_folders()) {
-    path = folder / ("epvs-" + name);
-    if (::access(path.c_str(), X_OK) == 0) return true;
-  }
-  return false;
-}
-
 void print_usage(std::FILE* stream) {
   fmt::print(stream,
              "epvs {} - counts enlarged perivascular spaces in brain MRI\n\n"
              "usage: epvs COMMAND [options]        epvs COMMAND --help\n\n",
              epvs::core::kVersion);
   for (const CommandLineEntry& command : kCommands) {
-    fs::path path;
-    const char* note = find_command(command.name, path) ? "" : "  (not in this build)";
+    const char* note = epvs::core::find_command(command.name) ? "" : "  (not in this build)";
     fmt::print(stream, "  {:<12} {}{}\n", command.name, command.summary, note);
   }
   fmt::print(stream,
@@ -79,11 +60,12 @@ int main(int argc, char** argv) {
     fmt::print("epvs {} ({})\n", epvs::core::kVersion, epvs::core::kGitCommit);
     return 0;
   }
-  fs::path path;
-  if (name.find('/') == std::string::npos && find_command(name, path)) {
-    argv[1] = const_cast<char*>(path.c_str());
-    ::execv(path.c_str(), argv + 1);
-    fmt::print(stderr, "error: cannot start {}: {}\n", path.string(), std::strerror(errno));
+  const auto path =
+      name.find('/') == std::string::npos ? epvs::core::find_command(name) : std::nullopt;
+  if (path) {
+    argv[1] = const_cast<char*>(path->c_str());
+    ::execv(path->c_str(), argv + 1);
+    fmt::print(stderr, "error: cannot start {}: {}\n", path->string(), std::strerror(errno));
     return 1;
   }
   std::vector<std::string> names;

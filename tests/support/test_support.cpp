@@ -1,13 +1,12 @@
 #include "tests/support/test_support.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <stdexcept>
 
 #include "core/files.h"
+#include "core/program.h"
 
 namespace epvs::tests {
 
@@ -28,24 +27,14 @@ CommandResult run_epvs(const std::vector<std::string>& arguments, const fs::path
   const TemporaryFolder capture;
   const fs::path out = capture / "out";
   const fs::path err = capture / "err";
-  const std::string program = (fs::path(EPVS_BINARY_DIR) / "bin" / "epvs").string();
-  std::vector<char*> argv = {const_cast<char*>(program.c_str())};
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const int out_fd = ::open(out.c_str(), O_WRONLY | O_CREAT, 0600);
-    const int err_fd = ::open(err.c_str(), O_WRONLY | O_CREAT, 0600);
-    ::dup2(out_fd, STDOUT_FILENO);
-    ::dup2(err_fd, STDERR_FILENO);
-    if (::chdir(working_folder.c_str()) != 0) ::_exit(126);
-    ::execv(program.c_str(), argv.data());
-    ::_exit(127);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
+  core::ProgramCall call;
+  call.program = (fs::path(EPVS_BINARY_DIR) / "bin" / "epvs").string();
+  call.arguments = arguments;
+  call.output = out;
+  call.errors = err;
+  call.working_folder = working_folder;
   CommandResult result;
-  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.exit_code = core::run_program(call);
   result.out = core::read_text(out);
   result.err = core::read_text(err);
   return result;
