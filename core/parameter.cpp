@@ -35,6 +35,10 @@ Json json_of(const std::vector<fs::path>& paths) {
   return texts;
 }
 template <class T>
+Json json_of(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+template <class T>
 Json json_of(const T& value) {
   return value;
 }
@@ -47,17 +51,32 @@ void assign_json(const Json& value, std::vector<fs::path>& target) {
   for (const Json& text : value) target.emplace_back(text.get<std::string>());
 }
 template <class T>
+void assign_json(const Json& value, std::optional<T>& target) {
+  target = value.is_null() ? std::nullopt : std::optional<T>(value.get<T>());
+}
+template <class T>
 void assign_json(const Json& value, T& target) {
   target = value.get<T>();
 }
 
 bool is_number(const Parameter::Target& target) {
   return std::holds_alternative<double*>(target) ||
+         std::holds_alternative<std::optional<double>*>(target) ||
          std::holds_alternative<std::vector<double>*>(target);
 }
 
+bool fits_int(const Parameter::Target& target) {
+  return std::holds_alternative<int*>(target) ||
+         std::holds_alternative<std::optional<int>*>(target);
+}
+
+bool is_optional(const Parameter::Target& target) {
+  return std::holds_alternative<std::optional<int>*>(target) ||
+         std::holds_alternative<std::optional<double>*>(target);
+}
+
 bool is_whole(const Parameter::Target& target) {
-  return std::holds_alternative<int*>(target) || std::holds_alternative<std::int64_t*>(target) ||
+  return fits_int(target) || std::holds_alternative<std::int64_t*>(target) ||
          std::holds_alternative<std::uint64_t*>(target) ||
          std::holds_alternative<std::vector<std::int64_t>*>(target);
 }
@@ -70,6 +89,7 @@ bool is_path(const Parameter::Target& target) {
 }  // namespace
 
 std::vector<std::string> texts_of(const Json& value) {
+  if (value.is_null()) return {};
   if (!value.is_array()) return {text_of(value)};
   std::vector<std::string> texts;
   for (const Json& entry : value) texts.push_back(text_of(entry));
@@ -205,7 +225,7 @@ Json Parameter::parse_one(const std::string& shown, const std::string& text) con
     if (*number < 0) throw UsageError(fmt::format("{} = {} is negative", shown, text));
     return static_cast<std::uint64_t>(*number);
   }
-  if (std::holds_alternative<int*>(target_) &&
+  if (fits_int(target_) &&
       (*number > std::numeric_limits<int>::max() || *number < std::numeric_limits<int>::min())) {
     throw UsageError(fmt::format("{} = {} is out of range", shown, text));
   }
@@ -215,6 +235,7 @@ Json Parameter::parse_one(const std::string& shown, const std::string& text) con
 Json Parameter::parse(const std::vector<std::string>& values, Origin origin) const {
   const std::string& shown = spelled(origin);
   if (!is_list()) {
+    if (values.empty() && is_optional(target_)) return Json();
     if (values.size() != 1) {
       throw UsageError(fmt::format("{} takes one value, {} were given", shown, values.size()));
     }

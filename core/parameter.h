@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -69,7 +70,8 @@ class Parameter {
   using Target =
       std::variant<bool*, int*, std::int64_t*, std::uint64_t*, double*, std::string*,
                    std::filesystem::path*, std::vector<double>*, std::vector<std::int64_t>*,
-                   std::vector<std::string>*, std::vector<std::filesystem::path>*, EnumTarget>;
+                   std::vector<std::string>*, std::vector<std::filesystem::path>*,
+                   std::optional<int>*, std::optional<double>*, EnumTarget>;
 
   Parameter(std::string name, Target target, std::string help);
 
@@ -135,7 +137,8 @@ class Parameter {
   bool required_ = false;
 };
 
-/// A value of a parameter as text, one entry per list element: what Parameter::set takes.
+/// A value of a parameter as text, one entry per list element, none for an optional number that is
+/// not set: what Parameter::set takes.
 std::vector<std::string> texts_of(const Json& value);
 
 }  // namespace epvs::core

@@ -129,6 +129,7 @@ std::string ParameterTable::to_recipe() const {
   std::vector<std::string> tables;
   std::map<std::string, std::string> bodies;
   for (const Parameter& parameter : parameters_) {
+    if (parameter.value().is_null()) continue;  // TOML has no word for "not set"
     const std::size_t dot = parameter.name().rfind('.');
     const std::string table = dot == std::string::npos ? "" : parameter.name().substr(0, dot);
     const std::string key =

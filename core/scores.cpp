@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -78,6 +79,22 @@ std::size_t ScoresTable::scorer_index(const std::string& scorer) const {
         fmt::format("{} has no scorer '{}'{}", source, scorer, did_you_mean(scorer, scorers)));
   }
   return static_cast<std::size_t>(found - scorers.begin());
+}
+
+std::string prefix_hint(const std::vector<std::string>& some,
+                        const std::vector<std::string>& others) {
+  const std::set<std::string> known(others.begin(), others.end());
+  for (const std::string& name : some) {
+    const bool prefixed = name.rfind("sub-", 0) == 0;
+    const std::string other = prefixed ? name.substr(4) : "sub-" + name;
+    if (known.count(name) == 0 && known.count(other) > 0) {
+      return fmt::format(
+          "one table says '{}', another '{}': write participant_id the same way in "
+          "all, with sub- as BIDS does",
+          name, other);
+    }
+  }
+  return {};
 }
 
 }  // namespace epvs::core

@@ -44,4 +44,9 @@ struct ScoresTable {
   std::size_t scorer_index(const std::string& scorer) const;
 };
 
+/// What to do when tables name participants differently: "write sub-01 in both ..." where a name of
+/// `some` is one of `others` with or without the prefix sub-; otherwise empty.
+std::string prefix_hint(const std::vector<std::string>& some,
+                        const std::vector<std::string>& others);
+
 }  // namespace epvs::core

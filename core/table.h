@@ -45,8 +45,12 @@ class Table {
   std::string to_text() const;
   /// Atomic.
   void write(const std::filesystem::path& path) const;
-  /// Columns aligned for reading on a terminal; numbers are rounded to `digits` significant ones.
+  /// Columns aligned for reading on a terminal; numbers are rounded to `digits` significant ones. No
+  /// line is longer than kConsoleWidth: long texts are cut (~ says so), then columns are left out
+  /// before the last one, and a line below names them.
   std::string to_aligned(int digits = 4) const;
+
+  static constexpr std::size_t kConsoleWidth = 100;
 
  private:
   std::string source_ = "table";
@@ -56,5 +60,8 @@ class Table {
 };
 
 inline constexpr const char* kMissing = "n/a";
+
+/// What to do about a cell that should be a number: R's NA, a decimal comma; empty for others.
+std::string cell_hint(const std::string& text);
 
 }  // namespace epvs::core

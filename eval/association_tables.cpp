@@ -76,7 +76,7 @@ class FitWriter {
       write_unavailable(count_design, zero_design, reason);
       return;
     }
-    model_ = name_of(fit.fitted);
+    model_ = core::to_text(fit.fitted);
     write_part("count", fit.count, count);
     write_part("zero", fit.zero, zero);
     if (has_dispersion(options_.model)) write_dispersion(fit);
@@ -180,7 +180,7 @@ class FitWriter {
     const CountFit other = fit_counts(counts_.values, count_design, zero_design, plain);
     const VuongTest test = vuong_test(counts_.values, count_design, zero_design, fit, other);
     const std::string note = test.note.empty()
-                                 ? "z against " + name_of(other.fitted) +
+                                 ? "z against " + core::to_text(other.fitted) +
                                        ", positive: zero inflation fits better; p one-sided"
                                  : test.note;
     const auto row = [&](const char* term, const VuongStatistic& s) {
@@ -193,7 +193,7 @@ class FitWriter {
 
   void write_fit(const CountFit& fit) {
     std::vector<std::string> notes = fit.notes;
-    if (fit.fitted != fit.requested) notes.push_back("requested " + name_of(fit.requested));
+    if (fit.fitted != fit.requested) notes.push_back("requested " + core::to_text(fit.requested));
     if (!remark_.empty()) notes.push_back(remark_);
     add_value("fit", "log_likelihood", fit.log_likelihood, kNaN, core::join(notes, "; "));
     add_value("fit", "aic", fit.aic, kNaN, {});
@@ -205,7 +205,7 @@ class FitWriter {
 
   void write_unavailable(const Design& count_design, const Design& zero_design,
                          const std::string& reason) {
-    model_ = name_of(options_.model);
+    model_ = core::to_text(options_.model);
     const Coefficient none{"", kNaN, kNaN, kNaN, kNaN, {}};
     const auto rows = [&](const char* part, const Design& design) {
       for (const std::string& term : design.terms) {
@@ -275,7 +275,7 @@ void AssociationOptions::validate() const {
     throw core::UsageError(
         fmt::format("covariates of the zero part ({}) with the model '{}', which "
                     "has no zero part",
-                    core::join(zero_covariates, ", "), name_of(model)),
+                    core::join(zero_covariates, ", "), core::to_text(model)),
         "choose zip or zinb");
   }
   if (per == 0.0 || !std::isfinite(per)) {

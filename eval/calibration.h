@@ -19,9 +19,16 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
+
 namespace epvs::eval {
 
 enum class CalibrationTarget { kIcc1, kIcc2 };
+
+constexpr auto names_of(CalibrationTarget) {
+  return std::to_array<core::EnumName<CalibrationTarget>>(
+      {{CalibrationTarget::kIcc1, "icc1"}, {CalibrationTarget::kIcc2, "icc2"}});
+}
 
 struct CalibrationOptions {
   CalibrationTarget target = CalibrationTarget::kIcc2;

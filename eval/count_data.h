@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
+
 namespace epvs::eval {
 
 enum class CountRounding {
@@ -18,6 +20,16 @@ enum class NegativeCounts {
   kClip,  ///< below zero after rounding becomes zero
   kRefuse,
 };
+
+constexpr auto names_of(CountRounding) {
+  return std::to_array<core::EnumName<CountRounding>>({{CountRounding::kNearest, "nearest"},
+                                                       {CountRounding::kFloor, "floor"},
+                                                       {CountRounding::kRefuse, "refuse"}});
+}
+constexpr auto names_of(NegativeCounts) {
+  return std::to_array<core::EnumName<NegativeCounts>>(
+      {{NegativeCounts::kClip, "clip"}, {NegativeCounts::kRefuse, "refuse"}});
+}
 
 struct CountConversion {
   CountRounding rounding = CountRounding::kNearest;

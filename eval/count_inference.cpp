@@ -9,12 +9,6 @@
 namespace epvs::eval {
 namespace {
 
-const std::vector<std::pair<CountModel, std::string>> kModelNames = {
-    {CountModel::kPoisson, "poisson"},
-    {CountModel::kNegativeBinomial, "nb"},
-    {CountModel::kZeroInflatedPoisson, "zip"},
-    {CountModel::kZeroInflatedNegativeBinomial, "zinb"}};
-
 /// Why two fits cannot be compared by their likelihoods; empty when they can.
 std::string incomparable(const CountFit& smaller, const CountFit& larger) {
   if (!smaller.available()) return smaller.unavailable;
@@ -72,23 +66,6 @@ Ratio interval(double log_ratio, double se, double confidence) {
 }
 
 }  // namespace
-
-std::string name_of(CountModel model) {
-  for (const auto& [value, name] : kModelNames) {
-    if (value == model) return name;
-  }
-  EPVS_ASSERT(false);
-}
-
-CountModel count_model_from(const std::string& name) {
-  std::vector<std::string> names;
-  for (const auto& [value, known] : kModelNames) {
-    if (known == name) return value;
-    names.push_back(known);
-  }
-  throw core::UsageError("unknown count model '" + name + "'" + core::did_you_mean(name, names),
-                         "the models are " + core::join(names, ", "));
-}
 
 bool has_zero_part(CountModel model) {
   return model == CountModel::kZeroInflatedPoisson ||

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/enum_names.h"
+
 namespace epvs::eval {
 
 enum class CountModel {
@@ -24,10 +26,13 @@ enum class CountModel {
   kZeroInflatedPoisson,
   kZeroInflatedNegativeBinomial,
 };
-/// "poisson", "nb", "zip", "zinb".
-std::string name_of(CountModel model);
-/// Throws UsageError naming the nearest of the four.
-CountModel count_model_from(const std::string& name);
+constexpr auto names_of(CountModel) {
+  return std::to_array<core::EnumName<CountModel>>(
+      {{CountModel::kPoisson, "poisson"},
+       {CountModel::kNegativeBinomial, "nb"},
+       {CountModel::kZeroInflatedPoisson, "zip"},
+       {CountModel::kZeroInflatedNegativeBinomial, "zinb"}});
+}
 bool has_zero_part(CountModel model);
 bool has_dispersion(CountModel model);
 

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
+#include "eval/console.h"
 #include "eval/tables.h"
 
 namespace epvs::eval {
@@ -22,11 +23,6 @@ void require_with(const core::CommandLine& line, const std::vector<std::string>&
       throw UsageError(option + " is given without " + needed, "give " + needed + " too");
     }
   }
-}
-
-CountRounding rounding_from(const std::string& name) {
-  if (name == "floor") return CountRounding::kFloor;
-  return name == "refuse" ? CountRounding::kRefuse : CountRounding::kNearest;
 }
 
 void append(std::vector<MetricRow>& to, std::vector<MetricRow> rows) {
@@ -59,18 +55,17 @@ void EvalAssociationOptions::declare_associations(core::CommandLine& line) {
               "regresses the scores, as counts, on these columns of participants.tsv; writes "
               "associations.tsv")
       .unit("COLUMN,...");
-  line.option("--model", &model_,
-              "Poisson, negative binomial, zero-inflated Poisson or negative binomial")
-      .choices({"poisson", "nb", "zip", "zinb"});
+  line.option("--model", &association_.model,
+              "Poisson, negative binomial, zero-inflated Poisson or negative binomial");
   line.option("--zero-part", &association_.zero_covariates,
               "columns of the zero part of zip and zinb; without it its intercept alone")
       .unit("COLUMN,...");
   line.option("--per", &association_.per,
               "change of a covariate that ratios are for: 10 makes years of age decades");
-  line.option("--rounding", &rounding_, "what becomes of scores that are not whole")
-      .choices({"nearest", "floor", "refuse"});
-  line.option("--negative", &negative_, "what becomes of counts below zero after rounding")
-      .choices({"clip", "refuse"});
+  line.option("--rounding", &association_.conversion.rounding,
+              "what becomes of scores that are not whole");
+  line.option("--negative", &association_.conversion.negatives,
+              "what becomes of counts below zero after rounding");
   line.option("--means-by", &means_by_,
               "means of the scores per bin of this column; writes means.tsv")
       .unit("COLUMN");
@@ -98,8 +93,7 @@ void EvalAssociationOptions::declare_reliability(core::CommandLine& line) {
               "scorers to calibrate; without it all but the reference")
       .unit("SCORER,...");
   line.option("--calibration-target", &calibration_target_,
-              "form of the ICC in calibration.tsv; both have the same best line")
-      .choices({"icc1", "icc2"});
+              "form of the ICC in calibration.tsv; both have the same best line");
   line.option("--keep-sign", &keep_sign_,
               "a scorer that falls with the reference is not turned round but left n/a");
 }
@@ -128,6 +122,18 @@ void EvalAssociationOptions::declare_detections(core::CommandLine& line) {
 }
 
 void EvalAssociationOptions::read(const core::CommandLine& line, const GroupOptions& groups) {
+  check_dependencies(line, groups);
+  if (!detections_.empty()) {
+    core::require_exists(detections_, "table of detections");
+    core::require_exists(truth_, "table of marked points");
+    detection_.validate();
+  }
+  if (!association_.covariates.empty()) association_.validate();
+  bins_.validate();
+}
+
+void EvalAssociationOptions::check_dependencies(const core::CommandLine& line,
+                                                const GroupOptions& groups) const {
   if (rescan_) {
     refuse_groups(groups, {"session_id", "fold", "repeat"}, "--rescan", "a pair of scans has two");
   }
@@ -150,9 +156,6 @@ void EvalAssociationOptions::read(const core::CommandLine& line, const GroupOpti
                          std::string("give ") + needed + " too");
       }
     }
-    core::require_exists(detections_, "table of detections");
-    core::require_exists(truth_, "table of marked points");
-    detection_.validate();
   }
   for (const char* column : {"--associate", "--means-by"}) {
     if (line.given(column) && !line.given("--participants")) {
@@ -160,12 +163,10 @@ void EvalAssociationOptions::read(const core::CommandLine& line, const GroupOpti
                        "give the table that has the columns by --participants");
     }
   }
-  association_.model = count_model_from(model_);
-  association_.conversion.rounding = rounding_from(rounding_);
-  association_.conversion.negatives =
-      negative_ == "clip" ? NegativeCounts::kClip : NegativeCounts::kRefuse;
-  if (!association_.covariates.empty()) association_.validate();
-  bins_.validate();
+}
+
+bool EvalAssociationOptions::needs_no_reference() const {
+  return !association_.covariates.empty() || !means_by_.empty() || rescan_ || !detections_.empty();
 }
 
 bool EvalAssociationOptions::uses_participants() const {
@@ -188,7 +189,7 @@ void EvalAssociationOptions::calibrate(core::Context& context,
   JoinOptions learning = options;
   learning.split = calibrate_on_;
   CalibrationOptions how;
-  how.target = calibration_target_ == "icc1" ? CalibrationTarget::kIcc1 : CalibrationTarget::kIcc2;
+  how.target = calibration_target_;
   how.allow_sign_flip = !keep_sign_;
   calibration_table_ = calibrate_dataset(join(tables, learning), data, calibrated_scorers_, how);
   context.log.info("calibrated on the split '{}':\n{}", calibrate_on_,
@@ -199,6 +200,7 @@ void EvalAssociationOptions::evaluate(core::Context& context, const Dataset& dat
                                       const core::Table* participants, const GroupOptions& groups,
                                       const EvaluationOptions& options, bool allow_missing) {
   rows_.clear();
+  minimum_n_ = options.minimum_n;
   if (rescan_) {
     RescanOptions sessions;
     if (!rescan_sessions_.empty()) {
@@ -271,37 +273,8 @@ void EvalAssociationOptions::write(core::Context& context, const std::filesystem
 
 std::string EvalAssociationOptions::text() const {
   std::string result;
-  if (associations_table_) {
-    const core::Table& all = *associations_table_;
-    core::Table shown({"region", "group", "scorer", "n", "model", "part", "term", "per", "ratio",
-                       "low", "high", "p", "note"});
-    for (std::size_t row = 0; row < all.rows(); ++row) {
-      const std::string& part = all.cell(row, "part");
-      if (all.cell(row, "term") == "intercept") continue;
-      if (part != "count" && part != "zero" && part != "overall") continue;
-      shown.add_row({all.cell(row, "region"), all.cell(row, "group"), all.cell(row, "scorer"),
-                     all.cell(row, "n"), all.cell(row, "model"), part, all.cell(row, "term"),
-                     all.cell(row, "per"), all.cell(row, "ratio"), all.cell(row, "ratio_low"),
-                     all.cell(row, "ratio_high"), format_p(all.number(row, "p")),
-                     part == "overall" ? "" : all.cell(row, "note")});
-    }
-    result +=
-        "\nAssociations: rate ratios (count), odds ratios of a structural zero (zero), ratios "
-        "of the mean score (overall)\n\n" +
-        shown.to_aligned();
-  }
-  if (!rows_.empty()) {
-    core::Table shown(
-        {"region", "group", "scorer", "n", "metric", "parameter", "estimate", "low", "high", "p"});
-    for (const MetricRow& row : rows_) {
-      if (row.metric.ends_with("_difference") || row.metric.ends_with("k")) continue;
-      const Estimate& v = row.value;
-      shown.add_row({row.region, row.group, row.scorer, std::to_string(row.n), row.metric,
-                     row.parameter, core::format_number(v.estimate), core::format_number(v.ci_low),
-                     core::format_number(v.ci_high), format_p(v.p)});
-    }
-    result += "\nRepeat scans, groups, detections\n\n" + shown.to_aligned();
-  }
+  if (associations_table_) result += associations_text(*associations_table_, minimum_n_);
+  if (!rows_.empty()) result += further_metrics_text(rows_);
   return result;
 }
 

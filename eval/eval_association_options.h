@@ -24,6 +24,9 @@ class EvalAssociationOptions {
   /// Checks what was given and what depends on what. Throws UsageError naming both options.
   void read(const core::CommandLine& line, const GroupOptions& groups);
 
+  /// Something was asked for that one scorer alone can give: associations, means, repeat scans,
+  /// detections.
+  bool needs_no_reference() const;
   bool uses_participants() const;
   /// Names of the files that write() will write.
   std::vector<std::string> files() const;
@@ -44,6 +47,8 @@ class EvalAssociationOptions {
   std::string text() const;
 
  private:
+  /// Throws UsageError for options that mean nothing without others, naming both.
+  void check_dependencies(const core::CommandLine& line, const GroupOptions& groups) const;
   void declare_associations(core::CommandLine& line);
   void declare_reliability(core::CommandLine& line);
   void declare_detections(core::CommandLine& line);
@@ -52,9 +57,6 @@ class EvalAssociationOptions {
                               const EvaluationOptions& options);
 
   AssociationOptions association_;
-  std::string model_ = "zinb";
-  std::string rounding_ = "nearest";
-  std::string negative_ = "clip";
   std::string means_by_;
   AgeBinOptions bins_;
 
@@ -63,7 +65,7 @@ class EvalAssociationOptions {
   std::string heterogeneity_;
   std::string calibrate_on_;
   std::vector<std::string> calibrated_scorers_;
-  std::string calibration_target_ = "icc2";
+  CalibrationTarget calibration_target_ = CalibrationTarget::kIcc2;
   bool keep_sign_ = false;
 
   std::filesystem::path detections_;
@@ -77,6 +79,7 @@ class EvalAssociationOptions {
   std::optional<core::Table> froc_table_;
   std::optional<core::Table> points_table_;
   std::vector<MetricRow> rows_;
+  std::size_t minimum_n_ = 0;
 };
 
 }  // namespace epvs::eval

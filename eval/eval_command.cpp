@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "eval/console.h"
 #include "eval/report_tables.h"
 #include "eval/tables.h"
 
@@ -18,13 +19,72 @@ namespace epvs::eval {
 namespace fs = std::filesystem;
 using core::UsageError;
 
+namespace {
+
+std::vector<core::Example> examples() {
+  return {
+      {"A network against the first rater, the second rater beside it, per scanner:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
+       "--participants participants.tsv --group-by scanner --out evaluation"},
+      {"Only the test participants of a split, one region:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
+       "--split test --regions bg --out evaluation"},
+      {"Bootstrap intervals, few or many at 10, categories of Adams' rating:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
+       "--bootstrap 10000 --seed 1 --thresholds 10 --categories 0,10,20,40 --out evaluation"},
+      {"Three raters together, scans with at most 20 by the first as well:",
+       "epvs eval --scores visual.tsv --reference rater1 --together rater1,rater2,rater3 "
+       "--reference-at-most 20 --out evaluation"},
+      {"Scores against age, ratios per decade, means per 5 years; one table is enough:",
+       "epvs eval --scores visual.tsv --participants participants.tsv --associate age --zero-part "
+       "age --per 10 --means-by age --out evaluation"},
+      {"A baseline (scores of everybody, or of validation and test) rescaled on the validation "
+       "participants:",
+       "epvs eval --scores visual.tsv --scores volume.tsv --reference rater1 --splits splits.tsv "
+       "--calibrate-on validation --out evaluation"},
+      {"Detections within 3 mm of marked points:",
+       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
+       "--detections detections.tsv --truth truth_epvs.tsv --radius-mm 3 --out evaluation"}};
+}
+
+std::vector<std::string> citations() {
+  return {
+      "Shrout PE, Fleiss JL. Intraclass correlations: uses in assessing rater reliability. Psychol "
+      "Bull 1979;86:420-428. doi:10.1037/0033-2909.86.2.420",
+      "McGraw KO, Wong SP. Forming inferences about some intraclass correlation coefficients. "
+      "Psychol Methods 1996;1:30-46. doi:10.1037/1082-989X.1.1.30",
+      "Williams EJ. The comparison of regression variables. J R Stat Soc B 1959;21:396-399.",
+      "Steiger JH. Tests for comparing elements of a correlation matrix. Psychol Bull "
+      "1980;87:245-251. doi:10.1037/0033-2909.87.2.245",
+      "Efron B. Better bootstrap confidence intervals. J Am Stat Assoc 1987;82:171-185. "
+      "doi:10.1080/01621459.1987.10478410",
+      "Lin LI. A concordance correlation coefficient to evaluate reproducibility. Biometrics "
+      "1989;45:255-268. doi:10.2307/2532051",
+      "Bland JM, Altman DG. Measuring agreement in method comparison studies. Stat Methods Med Res "
+      "1999;8:135-160. doi:10.1177/096228029900800204",
+      "Zeileis A, Kleiber C, Jackman S. Regression models for count data in R. J Stat Softw "
+      "2008;27(8). doi:10.18637/jss.v027.i08",
+      "DerSimonian R, Laird N. Meta-analysis in clinical trials. Control Clin Trials "
+      "1986;7:177-188. doi:10.1016/0197-2456(86)90046-2"};
+}
+
+/// Options that compare scorers with a reference.
+const std::vector<std::string> kNeedReference = {
+    "--together",           "--pairs",      "--reference-at-most",
+    "--reference-at-least", "--thresholds", "--categories",
+    "--permutations",       "--resamples",  "--adjust",
+    "--family-by",          "--family",     "--heterogeneity",
+    "--calibrate-on"};
+
+}  // namespace
+
 core::Manual EvalCommand::manual() const {
   core::Manual manual;
   manual.name = "eval";
   manual.uses_threads = true;
   manual.uses_seed = true;
   manual.summary =
-      "agreement of scorers with a reference and with each other, from tables of scores";
+      "agreement and association of scores: with a reference, with each other, with covariates";
   manual.synopsis = "--scores TABLE --scores TABLE ... --reference SCORER --out DIR [options]";
   manual.description =
       "Joins tables of scores (one row per participant, optional session_id, region, fold, repeat; "
@@ -49,79 +109,50 @@ core::Manual EvalCommand::manual() const {
       "by default), --means-by averages them per bin of age, --rescan measures repeatability, "
       "--heterogeneity compares scanners, --calibrate-on rescales scores on validation "
       "participants first, --detections compares marked points with a truth.";
-  manual.examples = {
-      {"A network against the first rater, the second rater beside it, per scanner:",
-       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --participants "
-       "participants.tsv --group-by scanner --out evaluation"},
-      {"Only the test participants of a split, one region:",
-       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
-       "--split test --regions bg --out evaluation"},
-      {"Bootstrap intervals, few or many at 10, categories of Adams' rating:",
-       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --bootstrap 10000 --seed "
-       "1 --thresholds 10 --categories 0,10,20,40 --out evaluation"},
-      {"Three raters together, scans with at most 20 by the first as well:",
-       "epvs eval --scores visual.tsv --reference rater1 --together rater1,rater2,rater3 "
-       "--reference-at-most 20 --out evaluation"},
-      {"Scores against age, ratios per decade, means per 5 years:",
-       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --participants "
-       "participants.tsv --associate age --zero-part age --per 10 --means-by age --out evaluation"},
-      {"A baseline rescaled on the validation participants of a split:",
-       "epvs eval --scores visual.tsv --scores volume.tsv --reference rater1 --splits splits.tsv "
-       "--calibrate-on validation --out evaluation"},
-      {"Detections within 3 mm of marked points:",
-       "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --detections "
-       "detections.tsv --truth truth_epvs.tsv --radius-mm 3 --out evaluation"}};
-  manual.citations = {
-      "Shrout PE, Fleiss JL. Intraclass correlations: uses in assessing rater reliability. Psychol "
-      "Bull 1979;86:420-428. doi:10.1037/0033-2909.86.2.420",
-      "McGraw KO, Wong SP. Forming inferences about some intraclass correlation coefficients. "
-      "Psychol Methods 1996;1:30-46. doi:10.1037/1082-989X.1.1.30",
-      "Williams EJ. The comparison of regression variables. J R Stat Soc B 1959;21:396-399.",
-      "Steiger JH. Tests for comparing elements of a correlation matrix. Psychol Bull "
-      "1980;87:245-251. doi:10.1037/0033-2909.87.2.245",
-      "Efron B. Better bootstrap confidence intervals. J Am Stat Assoc 1987;82:171-185. "
-      "doi:10.1080/01621459.1987.10478410",
-      "Lin LI. A concordance correlation coefficient to evaluate reproducibility. Biometrics "
-      "1989;45:255-268. doi:10.2307/2532051",
-      "Bland JM, Altman DG. Measuring agreement in method comparison studies. Stat Methods Med Res "
-      "1999;8:135-160. doi:10.1177/096228029900800204",
-      "Zeileis A, Kleiber C, Jackman S. Regression models for count data in R. J Stat Softw "
-      "2008;27(8). doi:10.18637/jss.v027.i08",
-      "DerSimonian R, Laird N. Meta-analysis in clinical trials. Control Clin Trials "
-      "1986;7:177-188. doi:10.1016/0197-2456(86)90046-2"};
+  manual.examples = examples();
+  manual.citations = citations();
   return manual;
 }
-
 void EvalCommand::declare(core::CommandLine& line) {
+  declare_tables(line);
+  declare_participants(line);
+  declare_statistics(line);
+  associations_.declare(line);
+}
+
+void EvalCommand::declare_tables(core::CommandLine& line) {
   line.heading("Tables and scorers");
   line.option("--scores", &scores_,
               "table of scores (.tsv, or .csv with commas); repeat it for every table")
       .unit("FILE")
       .required();
-  line.option("--reference", &join_.reference, "scorer that the others are compared with")
-      .unit("SCORER")
-      .required();
+  line.option("--reference", &join_.reference,
+              "scorer that the others are compared with; not needed for --associate, --means-by, "
+              "--rescan and --detections alone")
+      .unit("SCORER");
   line.option("--scorers", &join_.scorers, "scorers to evaluate; without it all of the tables")
       .unit("SCORER,...");
   line.option("--together", &options_.together,
               "scorers whose joint intraclass correlations are added")
       .unit("SCORER,...");
-  line.option("--pairs", &pairs_, "pairs in metrics.tsv: all, or each scorer with the reference")
-      .choices({"all", "reference"});
+  line.option("--pairs", &options_.pairs,
+              "pairs in metrics.tsv: all, or each scorer with the reference");
   line.option("--out", &out_, "folder for the results; created when missing")
       .unit("DIR")
       .required();
+}
 
+void EvalCommand::declare_participants(core::CommandLine& line) {
   line.heading("Participants");
   line.option("--splits", &splits_path_, "splits table; only participants of --split are evaluated")
       .unit("FILE");
   line.option("--split", &join_.split, "split of --splits")
       .choices({"train", "validation", "test"});
-  line.option("--fold", &fold_,
+  line.option("--fold", &join_.fold,
               "only scores of this fold; without it all folds of the scores (0 where they name "
               "none)")
       .range(0);
-  line.option("--repeat", &repeat_, "only scores of this repeat; without it as for --fold")
+  line.option("--repeat", &join_.repeat, "only scores of this repeat; without it as for --fold")
       .range(0);
   line.option("--regions", &join_.regions, "regions to evaluate; without it all")
       .unit("REGION,...");
@@ -134,14 +165,17 @@ void EvalCommand::declare(core::CommandLine& line) {
   line.option("--group-by", &groups_.group_by,
               "columns of participants.tsv, or session_id, fold, repeat; scanner:sex crosses two")
       .unit("COLUMN,...");
-  line.option("--minimum-n", &minimum_n_, "groups with fewer units say n/a and why").range(3);
-  line.option("--reference-at-most", &reference_at_most_,
+  line.option("--minimum-n", &options_.minimum_n, "groups with fewer units say n/a and why")
+      .range(3);
+  line.option("--reference-at-most", &groups_.reference_at_most,
               "adds the group of units with a reference score up to this")
       .unit("SCORE");
-  line.option("--reference-at-least", &reference_at_least_,
+  line.option("--reference-at-least", &groups_.reference_at_least,
               "adds the group of units with a reference score from this")
       .unit("SCORE");
+}
 
+void EvalCommand::declare_statistics(core::CommandLine& line) {
   line.heading("Cuts");
   line.option("--thresholds", &options_.cuts.thresholds,
               "scores above which a scorer says yes: accuracy, sensitivity, specificity and AUC")
@@ -152,11 +186,11 @@ void EvalCommand::declare(core::CommandLine& line) {
       .unit("SCORE,...");
 
   line.heading("Intervals and tests");
-  line.option("--bootstrap", &bootstrap_,
+  line.option("--bootstrap", &options_.resampling.bootstrap,
               "resamples of participants for BCa and percentile intervals of every metric and for "
               "differences between scorers; 0 for none, 10000 is usual")
       .range(0, 1e7);
-  line.option("--permutations", &permutations_,
+  line.option("--permutations", &options_.resampling.permutations,
               "permutations for p-values of association and of differences; 0 for none")
       .range(0, 1e7);
   line.option("--strata", &strata_,
@@ -167,58 +201,65 @@ void EvalCommand::declare(core::CommandLine& line) {
               "to repeat the bootstrap of another program exactly")
       .unit("FILE");
   line.option("--confidence", &options_.confidence, "level of all intervals");
-  line.option("--adjust", &adjustment_, "correction of the p-values of comparisons")
-      .choices({"none", "bonferroni", "holm", "bh"});
+  line.option("--adjust", &options_.adjustment, "correction of the p-values of comparisons");
   line.option("--family-by", &options_.family_by,
               "columns of comparisons.tsv (region, group, test, metric, scorer_a, scorer_b) within "
               "whose equal values the tests form one family")
       .unit("COLUMN,...");
   line.option("--family", &options_.family_name, "name of the family, written in comparisons.tsv")
       .unit("NAME");
-  associations_.declare(line);
 }
 
 std::vector<std::string> EvalCommand::output_files() const {
-  std::vector<std::string> names = {"metrics.tsv", "comparisons.tsv", "metrics.json", "points.tsv",
-                                    "tables.md",   "tables.tex",      "methods.md"};
+  std::vector<std::string> names = {"metrics.tsv", "metrics.json", "points.tsv"};
+  if (!join_.reference.empty()) {
+    names.insert(names.end(), {"comparisons.tsv", "tables.md", "tables.tex", "methods.md"});
+  }
   for (const std::string& name : associations_.files()) names.push_back(name);
   return names;
 }
 
 void EvalCommand::read_options(const core::CommandLine& line) {
-  if (line.given("--fold")) join_.fold = fold_;
-  if (line.given("--repeat")) join_.repeat = repeat_;
-  if (line.given("--reference-at-most")) groups_.reference_at_most = reference_at_most_;
-  if (line.given("--reference-at-least")) groups_.reference_at_least = reference_at_least_;
-  options_.minimum_n = static_cast<std::size_t>(minimum_n_);
-  options_.all_pairs = pairs_ == "all";
-  options_.adjustment = adjustment_from(adjustment_);
-  options_.resampling.bootstrap = static_cast<std::size_t>(bootstrap_);
-  options_.resampling.permutations = static_cast<std::size_t>(permutations_);
   options_.validate();
   if (line.given("--split") && !line.given("--splits")) {
     throw UsageError("--split is given without --splits", "give the splits table by --splits");
   }
   associations_.read(line, groups_);
+  check_reference(line);
   if (line.given("--participants") && groups_.group_by.empty() && strata_.empty() &&
       !associations_.uses_participants()) {
     throw UsageError("--participants is given, but nothing uses it",
                      "name columns of it by --group-by, --strata or --associate");
   }
-  if (!resamples_path_.empty() && bootstrap_ > 0) {
+  if (!resamples_path_.empty() && options_.resampling.bootstrap > 0) {
     throw UsageError("--bootstrap and --resamples exclude each other",
                      "the number of resamples is that of the rows of the table");
   }
-  if (!strata_.empty() && bootstrap_ == 0 && permutations_ == 0) {
+  if (!strata_.empty() && options_.resampling.bootstrap == 0 &&
+      options_.resampling.permutations == 0) {
     throw UsageError("--strata is given, but nothing is drawn",
                      "give --bootstrap or --permutations too");
+  }
+}
+
+void EvalCommand::check_reference(const core::CommandLine& line) {
+  join_.needs_pair = !associations_.needs_no_reference();
+  if (!join_.reference.empty()) return;
+  if (join_.needs_pair) {
+    throw UsageError("--reference is missing: the scorer that the others are compared with",
+                     "only --associate, --means-by, --rescan and --detections work without it");
+  }
+  for (const std::string& option : kNeedReference) {
+    if (!line.given(option)) continue;
+    throw UsageError(option + " is given without --reference",
+                     "name the scorer that the others are compared with by --reference");
   }
 }
 
 Dataset EvalCommand::read_dataset(core::Context& context) {
   std::vector<std::string> wanted = join_.scorers;
   if (!wanted.empty()) {
-    wanted.push_back(join_.reference);
+    if (!join_.reference.empty()) wanted.push_back(join_.reference);
     wanted.insert(wanted.end(), options_.together.begin(), options_.together.end());
   }
   std::set<fs::path> seen;
@@ -262,15 +303,25 @@ void EvalCommand::write_outputs(core::Context& context, const Dataset& data,
   Evaluation all = evaluation;
   all.metrics.insert(all.metrics.end(), associations_.rows().begin(), associations_.rows().end());
   const core::Table metrics = metrics_table(all);
-  const core::Table comparisons = comparisons_table(evaluation);
   core::Json document;
   document["provenance"] = context.provenance.to_json();
   document["metrics"] = table_to_json(metrics);
-  document["comparisons"] = table_to_json(comparisons);
   metrics.write(out_ / "metrics.tsv");
+  if (!join_.reference.empty()) write_comparisons(context, data, evaluation, document);
+  associations_.write(context, out_, document);
+  points_table(data, group_columns(data)).write(out_ / "points.tsv");
+  context.provenance.write_beside(out_ / "points.tsv");
+  core::write_json(out_ / "metrics.json", document);
+  context.log.info("wrote {} rows of metrics and {} of comparisons: {} in {}", metrics.rows(),
+                   evaluation.comparisons.size(), core::join(output_files(), ", "), out_.string());
+}
+
+void EvalCommand::write_comparisons(core::Context& context, const Dataset& data,
+                                    const Evaluation& evaluation, core::Json& document) const {
+  const core::Table comparisons = comparisons_table(evaluation);
+  document["comparisons"] = table_to_json(comparisons);
   comparisons.write(out_ / "comparisons.tsv");
   context.provenance.write_beside(out_ / "comparisons.tsv");
-  associations_.write(context, out_, document);
   std::string markdown;
   std::string latex = "% needs the package booktabs\n";
   for (const ReportTable& table : report_tables(evaluation, join_.reference, options_)) {
@@ -280,11 +331,6 @@ void EvalCommand::write_outputs(core::Context& context, const Dataset& data,
   core::write_text(out_ / "tables.md", markdown);
   core::write_text(out_ / "tables.tex", latex);
   core::write_text(out_ / "methods.md", methods_paragraph(evaluation, data, groups_, options_));
-  points_table(data, group_columns(data)).write(out_ / "points.tsv");
-  context.provenance.write_beside(out_ / "points.tsv");
-  core::write_json(out_ / "metrics.json", document);
-  context.log.info("wrote {} rows of metrics and {} of comparisons: {} in {}", metrics.rows(),
-                   comparisons.rows(), core::join(output_files(), ", "), out_.string());
 }
 
 std::vector<std::pair<std::string, std::vector<std::string>>> EvalCommand::group_columns(
@@ -316,15 +362,15 @@ void EvalCommand::run(core::Context& context) {
     if (!context.dry_run) core::refuse_existing(out_ / name, context.force);
   }
   const Dataset data = read_dataset(context);
-  context.log.info("{} units (participant, session, region), {} scorers: {}", data.units.size(),
-                   data.scorers.size(), core::join(data.scorers, ", "));
+  context.begin(fmt::format("{} units (participant, session, region), {} scorers: {}",
+                            data.units.size(), data.scorers.size(),
+                            core::join(data.scorers, ", ")));
   if (!data.unscored_participants.empty()) {
     context.log.warning("{} participants of the split have no scores at all",
                         data.unscored_participants.size());
   }
   if (context.dry_run) {
-    context.log.info("dry run: would write {} to {}", core::join(output_files(), ", "),
-                     out_.string());
+    context.end_dry_run(fmt::format("{} in {}", core::join(output_files(), ", "), out_.string()));
     return;
   }
   read_resamples(context);
@@ -336,18 +382,23 @@ void EvalCommand::run(core::Context& context) {
   }
   std::unique_ptr<core::Progress> progress;
   options_.progress = [&](std::size_t, std::size_t all) {
-    if (all < 2 || (options_.resampling.bootstrap == 0 && permutations_ == 0)) return;
+    if (all < 2 || (options_.resampling.bootstrap == 0 && options_.resampling.permutations == 0))
+      return;
     if (!progress) {
       progress = std::make_unique<core::Progress>(context.log, "resampling", all, "group");
     }
     progress->advance();
   };
   const core::Table* participants = participants_ ? &*participants_ : nullptr;
-  const Evaluation evaluation = evaluate(data, participants, groups_, options_);
+  Evaluation evaluation;
+  if (!join_.reference.empty()) evaluation = evaluate(data, participants, groups_, options_);
   progress.reset();
   associations_.evaluate(context, data, participants, groups_, options_, join_.allow_missing);
   write_outputs(context, data, evaluation);
-  fmt::print("{}{}", main_table(evaluation, join_.reference), associations_.text());
+  if (data.scorers.size() > 1 && !join_.reference.empty()) {
+    fmt::print("{}", main_table(evaluation, join_.reference, options_));
+  }
+  fmt::print("{}", associations_.text());
 }
 
 }  // namespace epvs::eval

@@ -22,11 +22,19 @@ class EvalCommand : public core::Command {
   void run(core::Context& context) override;
 
  private:
+  void declare_tables(core::CommandLine& line);
+  void declare_participants(core::CommandLine& line);
+  void declare_statistics(core::CommandLine& line);
   void read_options(const core::CommandLine& line);
+  /// Throws UsageError where a reference is lacking that something needs.
+  void check_reference(const core::CommandLine& line);
   Dataset read_dataset(core::Context& context);
   void read_resamples(core::Context& context);
   void write_outputs(core::Context& context, const Dataset& data,
                      const Evaluation& evaluation) const;
+  /// What a reference gives: comparisons.tsv, the tables for a paper, methods.md.
+  void write_comparisons(core::Context& context, const Dataset& data, const Evaluation& evaluation,
+                         core::Json& document) const;
   std::vector<std::pair<std::string, std::vector<std::string>>> group_columns(
       const Dataset& data) const;
   std::vector<std::string> output_files() const;
@@ -35,17 +43,8 @@ class EvalCommand : public core::Command {
   std::filesystem::path out_;
   std::filesystem::path splits_path_;
   std::filesystem::path participants_path_;
-  int fold_ = 0;
-  int repeat_ = 0;
-  double reference_at_most_ = kNaN;
-  double reference_at_least_ = kNaN;
-  int minimum_n_ = 3;
-  int bootstrap_ = 0;
-  int permutations_ = 0;
   std::string strata_;
   std::filesystem::path resamples_path_;
-  std::string pairs_ = "all";
-  std::string adjustment_ = "holm";
 
   EvalAssociationOptions associations_;
   std::vector<core::ScoresTable> tables_;

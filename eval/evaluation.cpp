@@ -86,7 +86,7 @@ void adjust_families(std::vector<ComparisonRow>& rows, const EvaluationOptions& 
     for (std::size_t j = 0; j < members.size(); ++j) {
       ComparisonRow& row = rows[members[j]];
       row.p_adjusted = adjusted[j];
-      row.adjustment = to_string(options.adjustment);
+      row.adjustment = core::to_text(options.adjustment);
       row.family =
           fmt::format("{}{} ({} tests)",
                       options.family_name.empty() ? "" : options.family_name + ": ", name, tests);

@@ -27,12 +27,19 @@ struct ResamplingOptions {
   std::vector<std::vector<std::string>> given;
 };
 
+/// Pairs of scorers in metrics.tsv: every two of them, or each with the reference.
+enum class Pairs { kAll, kReference };
+
+constexpr auto names_of(Pairs) {
+  return std::to_array<core::EnumName<Pairs>>(
+      {{Pairs::kAll, "all"}, {Pairs::kReference, "reference"}});
+}
+
 struct EvaluationOptions {
   double confidence = 0.95;
   /// Groups with fewer complete units get n/a and the reason.
   std::size_t minimum_n = 3;
-  /// Also every scorer against every other one, not only against the reference.
-  bool all_pairs = true;
+  Pairs pairs = Pairs::kAll;
   /// Scorers whose joint intraclass correlations are added (two or more).
   std::vector<std::string> together;
   Adjustment adjustment = Adjustment::kHolm;

@@ -90,7 +90,7 @@ void GroupEvaluator::run() {
   const std::size_t scorers = data_.scorers.size();
   for (std::size_t a = 0; a < scorers; ++a) {
     for (std::size_t b = a + 1; b < scorers; ++b) {
-      if (a == 0 || options_.all_pairs) add_pair(a, b);
+      if (a == 0 || options_.pairs == Pairs::kAll) add_pair(a, b);
     }
   }
   if (!options_.together.empty()) add_together();
@@ -172,7 +172,7 @@ void GroupEvaluator::prepare_jobs() {
   const std::size_t scorers = data_.scorers.size();
   for (std::size_t a = 0; a < scorers; ++a) {
     for (std::size_t b = a + 1; b < scorers; ++b) {
-      if (a == 0 || options_.all_pairs) {
+      if (a == 0 || options_.pairs == Pairs::kAll) {
         add(complete_units(data_, group_.units, {a, b}).units, a, b);
       }
       if (a == 0) continue;

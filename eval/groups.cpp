@@ -65,6 +65,7 @@ std::vector<std::string> unit_column(const Dataset& data, const core::Table* par
   const std::size_t id_column = participants->index("participant_id");
   const std::size_t value_column = participants->index(column);
   std::map<std::string, std::size_t> row_of;
+  std::vector<std::string> ids;
   for (std::size_t row = 0; row < participants->rows(); ++row) {
     const auto [previous, inserted] = row_of.emplace(participants->cell(row, id_column), row);
     if (!inserted) {
@@ -73,15 +74,23 @@ std::vector<std::string> unit_column(const Dataset& data, const core::Table* par
                       participants->cell(row, id_column), participants->where(previous->second)),
           "keep one row per participant");
     }
+    ids.push_back(previous->first);
   }
   for (const core::ScoreKey& key : data.units) {
     const auto found = row_of.find(key.participant_id);
     if (found == row_of.end()) {
+      const std::string prefix = core::prefix_hint({key.participant_id}, ids);
       throw InputError(
           fmt::format("{} has no row for {}", participants->source(), key.participant_id),
-          "every scored participant needs a row");
+          prefix.empty() ? "every scored participant needs a row" : prefix);
     }
-    values.push_back(participants->cell(found->second, value_column));
+    const std::string& value = participants->cell(found->second, value_column);
+    if (value == "NA" || value == "NaN") {
+      throw InputError(fmt::format("{}: column '{}' holds {}", participants->where(found->second),
+                                   column, value),
+                       core::cell_hint(value));
+    }
+    values.push_back(value);
   }
   return values;
 }

@@ -163,8 +163,11 @@ std::vector<std::string> wanted_scorers(const std::vector<ScoresTable>& tables,
                                    core::did_you_mean(name, known)));
     }
   };
-  require(options.reference, "--reference");
-  std::vector<std::string> scorers = {options.reference};
+  std::vector<std::string> scorers;
+  if (!options.reference.empty()) {
+    require(options.reference, "--reference");
+    scorers.push_back(options.reference);
+  }
   for (const std::string& name : options.scorers) {
     require(name, "--scorers");
     if (!contains(scorers, name)) scorers.push_back(name);
@@ -174,7 +177,7 @@ std::vector<std::string> wanted_scorers(const std::vector<ScoresTable>& tables,
       if (!contains(scorers, name)) scorers.push_back(name);
     }
   }
-  if (scorers.size() < 2) {
+  if (options.needs_pair && scorers.size() < 2) {
     throw UsageError(
         fmt::format("the tables hold no scorer beside the reference '{}'", options.reference),
         "give the table of a second scorer by --scores");
@@ -327,6 +330,29 @@ void require_complete(const Dataset& data) {
   }
 }
 
+std::vector<std::string> participants_of(const ScoresTable& table) {
+  std::vector<std::string> names;
+  for (const ScoreKey& key : table.keys) names.push_back(key.participant_id);
+  return names;
+}
+
+/// Tables, and splits, that name the same participant sub-01 and 01 never fit together.
+void require_equal_names(const std::vector<ScoresTable>& tables,
+                         const std::set<std::string>& members) {
+  const std::vector<std::string> first = participants_of(tables.front());
+  const auto require = [&](const std::string& source, const std::vector<std::string>& others) {
+    const std::string hint = core::prefix_hint(first, others);
+    if (hint.empty()) return;
+    throw InputError(
+        fmt::format("{} and {} name participants differently", tables.front().source, source),
+        hint);
+  };
+  for (std::size_t i = 1; i < tables.size(); ++i) {
+    require(tables[i].source, participants_of(tables[i]));
+  }
+  require("the splits", {members.begin(), members.end()});
+}
+
 }  // namespace
 
 std::size_t Dataset::scorer(const std::string& name) const {
@@ -366,6 +392,7 @@ Dataset join(const std::vector<ScoresTable>& tables, const JoinOptions& options)
   data.scorers = wanted_scorers(tables, options);
   Filter filter(options);
   std::vector<Source> list = sources(tables, filter);
+  require_equal_names(tables, filter.all_members());
   data.units = all_units(list);
   if (data.units.empty()) {
     throw InputError(

@@ -18,7 +18,7 @@ namespace epvs::eval {
 inline constexpr std::size_t kMaximumRows = 1'000'000;
 
 struct JoinOptions {
-  std::string reference;
+  std::string reference;  ///< empty: none, as for associations alone
   /// Scorers to keep beside the reference; empty takes every score column of the tables.
   std::vector<std::string> scorers;
   /// Regions to keep; empty keeps all.
@@ -30,12 +30,14 @@ struct JoinOptions {
   const core::Splits* splits = nullptr;
   std::string split = "test";
   bool allow_missing = false;
+  /// Two scorers are needed, to compare them. Associations, means and repeat scans need one.
+  bool needs_pair = true;
 };
 
 /// The joined table: unit i has score values[s][i] by scorer s, NaN where missing.
 struct Dataset {
   std::vector<core::ScoreKey> units;
-  std::vector<std::string> scorers;  ///< the reference first
+  std::vector<std::string> scorers;  ///< the reference first, if there is one
   std::vector<std::vector<double>> values;
   /// Participants of the split that no table scores at all (only with allow_missing).
   std::vector<std::string> unscored_participants;

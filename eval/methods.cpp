@@ -84,7 +84,7 @@ std::string methods_paragraph(const Evaluation& evaluation, const Dataset& data,
       "with their intervals (Bland and Altman 1999). All intervals are {} intervals.",
       participants.size(), has_regions ? " in " + core::join(regions, ", ") : "",
       core::join(others, ", "), data.scorers.front(),
-      options.all_pairs ? " and with each other" : "", percent_text(options.confidence));
+      options.pairs == Pairs::kAll ? " and with each other" : "", percent_text(options.confidence));
   if (!options.cuts.thresholds.empty()) {
     std::vector<std::string> parts;
     for (const double t : options.cuts.thresholds) parts.push_back(core::format_number(t));

@@ -1,44 +1,9 @@
 #include "eval/multiplicity.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <utility>
-
-#include "core/error.h"
-#include "core/text.h"
 
 namespace epvs::eval {
-
-namespace {
-
-constexpr std::array<std::pair<Adjustment, const char*>, 4> kNames = {{
-    {Adjustment::kNone, "none"},
-    {Adjustment::kBonferroni, "bonferroni"},
-    {Adjustment::kHolm, "holm"},
-    {Adjustment::kBenjaminiHochberg, "bh"},
-}};
-
-}  // namespace
-
-Adjustment adjustment_from(const std::string& name) {
-  std::vector<std::string> known;
-  for (const auto& [adjustment, text] : kNames) {
-    if (name == text) return adjustment;
-    known.emplace_back(text);
-  }
-  throw core::UsageError(
-      fmt::format("unknown adjustment '{}'{}", name, core::did_you_mean(name, known)));
-}
-
-std::string to_string(Adjustment adjustment) {
-  for (const auto& [known, text] : kNames) {
-    if (known == adjustment) return text;
-  }
-  core::internal_error(__FILE__, __LINE__, "every adjustment has a name");
-}
 
 std::vector<double> adjust(std::span<const double> p, Adjustment adjustment) {
   std::vector<double> result(p.begin(), p.end());

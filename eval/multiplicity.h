@@ -5,13 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
+
 namespace epvs::eval {
 
 enum class Adjustment { kNone, kBonferroni, kHolm, kBenjaminiHochberg };
 
-/// "none", "bonferroni", "holm", "bh". Throws UsageError naming the known ones.
-Adjustment adjustment_from(const std::string& name);
-std::string to_string(Adjustment adjustment);
+constexpr auto names_of(Adjustment) {
+  return std::to_array<core::EnumName<Adjustment>>({{Adjustment::kNone, "none"},
+                                                    {Adjustment::kBonferroni, "bonferroni"},
+                                                    {Adjustment::kHolm, "holm"},
+                                                    {Adjustment::kBenjaminiHochberg, "bh"}});
+}
 
 /// Adjusted p-values in the given order. NaN stays NaN and does not count as a test.
 std::vector<double> adjust(std::span<const double> p, Adjustment adjustment);

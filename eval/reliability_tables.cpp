@@ -301,10 +301,9 @@ core::Table calibrate_dataset(const Dataset& validation, Dataset& test,
         if (test.units[unit].region == region) values[unit] = c.intercept + c.slope * values[unit];
       }
       table.add_row({region.empty() ? core::kMissing : region, name, validation.scorers[0],
-                     options.target == CalibrationTarget::kIcc1 ? "icc1" : "icc2",
-                     std::to_string(c.n), format_number(c.intercept), format_number(c.slope),
-                     format_number(c.icc_before), format_number(c.icc_after),
-                     c.sign_flipped ? "yes" : "no", c.note});
+                     core::to_text(options.target), std::to_string(c.n), format_number(c.intercept),
+                     format_number(c.slope), format_number(c.icc_before),
+                     format_number(c.icc_after), c.sign_flipped ? "yes" : "no", c.note});
     }
   }
   return table;

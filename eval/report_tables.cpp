@@ -213,7 +213,7 @@ std::vector<ReportTable> report_tables(const Evaluation& evaluation, const std::
       "({}) over the regions and scorers of a group.",
       reference, percent(options.confidence),
       core::format_number(std::round(1e6 * (1 - options.confidence)) / 1e6),
-      to_string(options.adjustment));
+      core::to_text(options.adjustment));
   ReportTable mae = matrix_table(index, "mae", options);
   mae.name = "mae";
   mae.caption = fmt::format("Mean absolute error against {} ({} intervals in brackets).", reference,

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <map>
-#include <tuple>
 
 #include "core/text.h"
 
@@ -16,13 +14,6 @@ using core::format_number;
 
 std::string or_missing(const std::string& text) {
   return text.empty() ? core::kMissing : text;
-}
-
-std::string with_interval(const Estimate& value, int digits) {
-  if (std::isnan(value.estimate)) return core::kMissing;
-  if (std::isnan(value.ci_low)) return fmt::format("{:.{}f}", value.estimate, digits);
-  return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", value.estimate, digits, value.ci_low, digits,
-                     value.ci_high, digits);
 }
 
 }  // namespace
@@ -83,51 +74,6 @@ std::string format_p(double p) {
   if (std::isnan(p)) return core::kMissing;
   if (p < 0.0001) return "<0.0001";
   return fmt::format("{:.4f}", p);
-}
-
-std::string main_table(const Evaluation& evaluation, const std::string& reference) {
-  using Key = std::tuple<std::string, std::string, std::string>;
-  std::vector<Key> order;
-  std::map<Key, std::map<std::string, const MetricRow*>> cells;
-  for (const MetricRow& row : evaluation.metrics) {
-    if (row.reference != reference || !row.parameter.empty()) continue;
-    const Key key(row.region, row.group, row.scorer);
-    if (cells.find(key) == cells.end()) order.push_back(key);
-    cells[key].emplace(row.metric, &row);  // the first interval of a metric is the closed form
-  }
-  core::Table table({"region", "group", "scorer", "n", "pearson", "p", "spearman", "icc(1,1)",
-                     "icc(2,1)", "mae", "bias"});
-  for (const Key& key : order) {
-    const auto& [region, group, scorer] = key;
-    const auto& metrics = cells[key];
-    const auto show = [&](const char* metric) {
-      const auto found = metrics.find(metric);
-      return found == metrics.end() ? std::string(core::kMissing)
-                                    : with_interval(found->second->value, 2);
-    };
-    const MetricRow& first = *metrics.at("pearson");
-    table.add_row({or_missing(region), group, scorer, std::to_string(first.n), show("pearson"),
-                   format_p(first.value.p), show("spearman"), show("icc1"), show("icc2"),
-                   show("mae"), show("bias")});
-  }
-  std::string text = fmt::format("Agreement with {} (95% intervals in brackets)\n\n{}", reference,
-                                 table.to_aligned());
-  core::Table tests(
-      {"region", "group", "scorers", "n", "difference of r", "t", "df", "p", "p_adjusted"});
-  for (const ComparisonRow& row : evaluation.comparisons) {
-    if (row.test != "williams") continue;
-    tests.add_row({or_missing(row.region), row.group, row.scorer_a + " - " + row.scorer_b,
-                   std::to_string(row.n), with_interval(row.value, 2),
-                   std::isnan(row.value.statistic) ? core::kMissing
-                                                   : fmt::format("{:.2f}", row.value.statistic),
-                   format_number(row.value.df1), format_p(row.value.p), format_p(row.p_adjusted)});
-  }
-  if (tests.rows() > 0) {
-    text += fmt::format("\nWilliams' test of the correlations with {} ({} within {})\n\n{}",
-                        reference, evaluation.comparisons.front().adjustment,
-                        evaluation.comparisons.front().family, tests.to_aligned());
-  }
-  return text;
 }
 
 }  // namespace epvs::eval

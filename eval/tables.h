@@ -1,4 +1,4 @@
-// An evaluation as tables: metrics.tsv, comparisons.tsv, metrics.json, the table for the terminal.
+// An evaluation as tables: metrics.tsv, comparisons.tsv, metrics.json.
 #pragma once
 
 #include <string>
@@ -19,10 +19,6 @@ core::Table comparisons_table(const Evaluation& evaluation);
 
 /// The rows of a table as an array of objects; n/a becomes null, numbers stay numbers.
 core::Json table_to_json(const core::Table& table);
-
-/// One line per region, group and scorer against `reference`: n, Pearson, Spearman, ICC(1,1),
-/// ICC(2,1), MAE, with 95% intervals in brackets; then the Williams tests. For reading.
-std::string main_table(const Evaluation& evaluation, const std::string& reference);
 
 /// "<0.0001" or "0.0123"; "n/a" for NaN.
 std::string format_p(double p);

@@ -110,6 +110,31 @@ TEST_F(EvalAssociations, WritesRatiosPerDecadeAndMeans) {
   refused({"--participants", "participants.tsv", "--associate", "age"}, {"exists", "--force"});
 }
 
+TEST_F(EvalAssociations, OneScorerAndNoReferenceAreEnough) {
+  const auto alone = [&](std::vector<std::string> extra) {
+    std::vector<std::string> arguments = {"eval", "--scores",       "visual.tsv",       "--out",
+                                          "out",  "--participants", "participants.tsv", "--force"};
+    arguments.insert(arguments.end(), extra.begin(), extra.end());
+    return run_epvs(arguments, folder_.path());
+  };
+  ASSERT_EQ(eval({"--participants", "participants.tsv", "--associate", "age"}).exit_code, 0);
+  const core::Table beside = out("associations");
+  const CommandResult result = alone({"--associate", "age", "--means-by", "age"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const core::Table table = out("associations");
+  ASSERT_GT(table.rows(), 3U);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    EXPECT_EQ(table.cell(row, "scorer"), "rater1");
+    EXPECT_EQ(table.cell(row, "estimate"), beside.cell(row, "estimate"));
+  }
+  EXPECT_EQ(out("means").cell(0, "scorer"), "rater1");
+  EXPECT_EQ(alone({"--associate", "age", "--reference", "rater1"}).exit_code, 0);
+  const CommandResult cut = alone({"--associate", "age", "--thresholds", "5"});
+  EXPECT_EQ(cut.exit_code, 2);
+  EXPECT_NE(cut.err.find("--thresholds is given without --reference"), std::string::npos);
+  EXPECT_EQ(alone({"--group-by", "scanner"}).exit_code, 2);
+}
+
 TEST_F(EvalAssociations, CalibratesOnValidationParticipants) {
   ASSERT_EQ(eval({"--splits", "splits.tsv"}).exit_code, 0);
   const core::Table before = core::Table::read(folder_ / "out" / "metrics.tsv");

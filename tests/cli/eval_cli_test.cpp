@@ -8,6 +8,7 @@
 #include "core/files.h"
 #include "core/json.h"
 #include "core/table.h"
+#include "core/text.h"
 #include "tests/support/test_support.h"
 
 namespace epvs {
@@ -122,6 +123,9 @@ TEST_F(EvalCommandLine, DryRunWritesNothing) {
   const CommandResult result = standard({"--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+  EXPECT_NE(result.err.find("--dry-run: all inputs were checked; without it metrics.tsv"),
+            std::string::npos)
+      << result.err;
 }
 
 TEST_F(EvalCommandLine, ConstantScorerIsMissingWithReasonAndExitZero) {
@@ -170,6 +174,83 @@ TEST_F(EvalCommandLine, BadCells) {
   expect(standard(), 3, {"gp.tsv is empty"});
   write("gp.tsv", "subject\tgp\n1\t2\n");
   expect(standard(), 3, {"no column 'participant_id'"});
+}
+
+TEST_F(EvalCommandLine, WhatRWritesIsRefusedWithTheRemedy) {
+  write("gp.tsv", "participant_id\tgp\nsub-1\tNA\n");
+  expect(standard(), 3, {"gp.tsv line 2", "'NA'", "written n/a", "na = \"n/a\""});
+  write("gp.csv", "participant_id;gp\nsub-1;3,5\n");
+  expect(eval({"--scores", "visual.tsv", "--scores", "gp.csv", "--reference", "rater1", "--out",
+               "out"}),
+         3, {"separated by ';'", "write.csv2"});
+  write("participants.tsv", "participant_id\tscanner\nsub-0\tNA\nsub-1\tge\n");
+  write("gp.tsv", "participant_id\tregion\tgp\nsub-0\tbg\t1\nsub-1\tbg\t2\n");
+  write("visual.tsv", "participant_id\tregion\trater1\nsub-0\tbg\t1\nsub-1\tbg\t2\n");
+  expect(standard({"--participants", "participants.tsv", "--group-by", "scanner"}), 3,
+         {"participants.tsv line 2", "'scanner' holds NA", "n/a"});
+}
+
+TEST_F(EvalCommandLine, NamesWithAndWithoutSubAreRefused) {
+  std::string without;
+  for (const char c : core::read_text(folder_ / "gp.tsv")) without += c;
+  for (std::size_t at = without.find("sub-"); at != std::string::npos; at = without.find("sub-")) {
+    without.erase(at, 4);
+  }
+  write("bare.tsv", without);
+  const std::vector<std::string> texts = {"differently", "sub-0", "write participant_id the same"};
+  const std::vector<std::string> call = {"--scores",    "visual.tsv", "--scores", "bare.tsv",
+                                         "--reference", "rater1",     "--out",    "out"};
+  expect(eval(call), 3, texts);
+  std::vector<std::string> allowed = call;
+  allowed.emplace_back("--allow-missing");
+  expect(eval(allowed), 3, texts);
+  write("splits.tsv", "repeat\tfold\tparticipant_id\tsplit\n0\t0\t3\ttest\n");
+  expect(standard({"--splits", "splits.tsv"}), 3, {"the splits", "'sub-3'", "'3'"});
+  write("participants.tsv", "participant_id\tscanner\n0\tge\n");
+  expect(standard({"--participants", "participants.tsv", "--group-by", "scanner"}), 3,
+         {"no row for sub-0", "'sub-0'", "'0'"});
+}
+
+TEST_F(EvalCommandLine, SmallGroupsStandInOneLineOfThePrintedTable) {
+  std::string participants = "participant_id\tsite\n";
+  for (int i = 0; i < 12; ++i) {
+    participants +=
+        "sub-" + std::to_string(i) + "\t" + (i < 9 ? "a" : "b" + std::to_string(i)) + "\n";
+  }
+  write("participants.tsv", participants);
+  const CommandResult result =
+      standard({"--participants", "participants.tsv", "--group-by", "site"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("site=a "), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find("n/a"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("Fewer than 3 units, not evaluated: bg site=b10 (n = 1), bg site=b11 "
+                            "(n = 1), bg site=b9"),
+            std::string::npos)
+      << result.out;
+  EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv").find("n = 1, below the minimum of 3"),
+            std::string::npos);
+}
+
+TEST_F(EvalCommandLine, PrintedTablesFitTheScreen) {
+  std::string wide = "participant_id\tregion\ta_network_with_quite_a_long_name_of_its_own\n";
+  std::string participants = "participant_id\tscanner_model_and_software\n";
+  for (int i = 0; i < 12; ++i) {
+    const std::string id = "sub-" + std::to_string(i);
+    wide += id + "\tbg\t" + std::to_string((i * 7) % 11 + 1000 * ((i * 3) % 5)) + "\n";
+    participants += id + "\tPhilips Achieva 3.0T release " + std::to_string(i % 2) + "\n";
+  }
+  write("wide.tsv", wide);
+  write("participants.tsv", participants);
+  const CommandResult result =
+      standard({"--scores", "wide.tsv", "--participants", "participants.tsv", "--group-by",
+                "scanner_model_and_software"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const std::string& line : core::split(result.out, '\n')) {
+    EXPECT_LE(line.size(), 100U) << line;
+  }
+  const std::size_t header = result.out.find("region");
+  const std::string titles = result.out.substr(header, result.out.find('\n', header) - header);
+  EXPECT_TRUE(titles.ends_with("p(r)")) << titles;
 }
 
 TEST_F(EvalCommandLine, WindowsLinesMarkAndCsvAreUnderstood) {
@@ -243,7 +324,8 @@ TEST_F(EvalCommandLine, BadUsage) {
          {"--categories = 0|20|10", "above the one before"});
   expect(standard({"--strata", "scanner", "--participants", "participants.tsv"}), 2,
          {"--strata is given, but nothing is drawn"});
-  expect(eval({"--scores", "visual.tsv", "--out", "out"}), 2, {"--reference is missing"});
+  expect(eval({"--scores", "visual.tsv", "--out", "out"}), 2,
+         {"--reference is missing", "--associate"});
   expect(eval({"--scores", "nowhere.tsv", "--reference", "r", "--out", "o"}), 3,
          {"nowhere.tsv does not exist"});
   expect(eval({"--scores", "visual.tsv", "--scores", "visual.tsv", "--reference", "rater1", "--out",

@@ -112,7 +112,7 @@ TEST(Multiplicity, MissingTestsDoNotCount) {
 }
 
 TEST(Multiplicity, UnknownNameIsRefused) {
-  tests::expect_error<core::UsageError>([] { adjustment_from("bonferoni"); },
+  tests::expect_error<core::UsageError>([] { core::from_text<Adjustment>("bonferoni", "--adjust"); },
                                         {"bonferoni", "did you mean 'bonferroni'"});
 }
 

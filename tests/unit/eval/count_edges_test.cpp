@@ -201,10 +201,10 @@ TEST(CountEdges, RefusesBadInput) {
         make_design(3, {{"age", {1, std::nan(""), 2}}});
       },
       {"covariate 'age' of participant 2 is nan", "missing covariates"});
-  tests::expect_error<core::UsageError>([] { count_model_from("zimb"); },
-                                        {"unknown count model 'zimb'", "zinb"});
-  EXPECT_EQ(count_model_from("zinb"), kZinb);
-  EXPECT_EQ(name_of(CountModel::kNegativeBinomial), "nb");
+  tests::expect_error<core::UsageError>([] { core::from_text<CountModel>("zimb", "--model"); },
+                                        {"--model = 'zimb' is not one of", "zinb"});
+  EXPECT_EQ(core::from_text<CountModel>("zinb", "--model"), kZinb);
+  EXPECT_EQ(core::to_text(CountModel::kNegativeBinomial), "nb");
 }
 
 TEST(CountData, RoundsAndClipsAndCounts) {

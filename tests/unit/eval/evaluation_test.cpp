@@ -110,7 +110,7 @@ TEST(Evaluate, SubsetByReference) {
 TEST(Evaluate, EveryPairOrOnlyTheReference) {
   EvaluationOptions options;
   const std::size_t all = evaluate(dataset(9), nullptr, {}, options).metrics.size();
-  options.all_pairs = false;
+  options.pairs = Pairs::kReference;
   EXPECT_EQ(all * 2, evaluate(dataset(9), nullptr, {}, options).metrics.size() * 3);
 }
 
