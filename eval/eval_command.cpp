@@ -83,8 +83,7 @@ core::Manual EvalCommand::manual() const {
   manual.name = "eval";
   manual.uses_threads = true;
   manual.uses_seed = true;
-  manual.summary =
-      "agreement and association of scores: with a reference, with each other, with covariates";
+  manual.summary = "agreement and association of scorers with each other and with covariates";
   manual.synopsis = "--scores TABLE --scores TABLE ... --reference SCORER --out DIR [options]";
   manual.description =
       "Joins tables of scores (one row per participant, optional session_id, region, fold, repeat; "
