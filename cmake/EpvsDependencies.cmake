@@ -30,18 +30,18 @@ target_link_libraries(epvs_niftilib INTERFACE "${EPVS_NIFTI2_LIB}" "${EPVS_ZNZ_L
 # EPVS_HAS_ITK, EPVS_HAS_TORCH: decided once, used everywhere.
 set(EPVS_HAS_ITK OFF)
 if(NOT EPVS_WITH_ITK STREQUAL "OFF")
-  # Debian's GDCM configuration talks at length about command-line tools that nobody needs.
+  # Debian's ITK configuration talks at length.
   set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
   find_package(ITK 5.2 QUIET CONFIG COMPONENTS
                ITKCommon ITKTransform ITKTransformFactory ITKIOTransformBase ITKIOTransformInsightLegacy
                ITKIOTransformMatlab ITKMetricsv4 ITKOptimizersv4 ITKRegistrationMethodsv4
                ITKImageGrid ITKImageFunction ITKSmoothing ITKImageIntensity ITKThresholding
-               ITKGDCM ITKIOImageBase ITKBiasCorrection ITKDisplacementField ITKSpatialObjects)
+               ITKIOImageBase ITKBiasCorrection ITKDisplacementField ITKSpatialObjects)
   unset(CMAKE_MESSAGE_LOG_LEVEL)
   set(EPVS_HAS_ITK ${ITK_FOUND})
   if(EPVS_WITH_ITK STREQUAL "ON" AND NOT ITK_FOUND)
     message(FATAL_ERROR "EPVS_WITH_ITK=ON, but ITK 5.2 was not found: install libinsighttoolkit5-dev "
-                        "(and libgdcm-dev) or configure with -DEPVS_WITH_ITK=OFF")
+                        "or configure with -DEPVS_WITH_ITK=OFF")
   endif()
 endif()
 if(EPVS_HAS_ITK)
@@ -49,9 +49,6 @@ if(EPVS_HAS_ITK)
   target_include_directories(epvs_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
   target_link_directories(epvs_itk INTERFACE ${ITK_LIBRARY_DIRS})
   target_link_libraries(epvs_itk INTERFACE ${ITK_LIBRARIES})
-  add_library(epvs_gdcm INTERFACE)
-  target_include_directories(epvs_gdcm SYSTEM INTERFACE ${ITKGDCM_INCLUDE_DIRS})
-  target_link_libraries(epvs_gdcm INTERFACE ${ITKGDCM_LIBRARIES})
 endif()
 
 set(EPVS_HAS_TORCH OFF)

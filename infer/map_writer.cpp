@@ -9,7 +9,7 @@
 #include "core/table.h"
 #include "core/text.h"
 #include "core/version.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
 
 namespace epvs::infer {

@@ -11,7 +11,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "data/formats/slices.h"
+#include "data/formats/volume.h"
 
 namespace epvs::models {
 

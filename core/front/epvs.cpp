@@ -30,7 +30,6 @@ constexpr CommandLineEntry kCommands[] = {
     {"eval", "agreement, comparison and association statistics of scores tables"},
     {"experiment", "the tables and figures of the papers, one recipe each"},
     {"export", "a trained network as TorchScript or ONNX"},
-    {"import-keras", "weights of Keras as a weights file of epvs"},
     {"inspect", "what is in a scan, cohort, weights file or network"},
 };
 

@@ -37,6 +37,27 @@ AxisOrder canonical_axes(const Geometry& geometry);
 /// Geometry of the same voxels after re-ordering and flipping to the axes nearest to R, A, S.
 Geometry canonical_geometry(const Geometry& geometry);
 
+/// The stored axis that runs through the slices: the one with the largest spacing; where that is
+/// not 1% larger than the others, the axis nearest to inferior-superior.
+std::size_t slice_axis(const Geometry& geometry);
+
+/// A box of voxels: the first, and one past the last (x, y, z). May reach beyond a grid.
+struct VoxelBox {
+  Shape begin = {0, 0, 0};
+  Shape end = {0, 0, 0};
+
+  bool empty() const { return end[0] <= begin[0] || end[1] <= begin[1] || end[2] <= begin[2]; }
+  Shape size() const { return {end[0] - begin[0], end[1] - begin[1], end[2] - begin[2]}; }
+  /// Larger by `margin` voxels on every side, but within a grid of this shape.
+  VoxelBox grown(const Shape& margin, const Shape& grid) const;
+  VoxelBox grown(std::int64_t margin, const Shape& grid) const {
+    return grown({margin, margin, margin}, grid);
+  }
+};
+
+/// The voxels of the box as a grid of their own, in the same world.
+Geometry part_of(const Geometry& geometry, const VoxelBox& box);
+
 template <class T>
 struct Volume {
   Geometry geometry;
@@ -54,5 +75,12 @@ struct Volume {
     return voxels[offset(x, y, z)];
   }
 };
+
+/// The smallest box with all voxels above 0; empty for an empty mask.
+VoxelBox bounding_box(const Volume<std::uint8_t>& mask);
+
+/// The voxels of a box that may reach beyond the volume: zeros there. The affine follows.
+template <class T>
+Volume<T> crop(const Volume<T>& volume, const VoxelBox& box);
 
 }  // namespace epvs::data

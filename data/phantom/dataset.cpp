@@ -4,15 +4,17 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <exception>
 #include <mutex>
-#include <thread>
 
 #include "core/error.h"
 #include "core/files.h"
+#include "core/hash.h"
+#include "core/parallel.h"
 #include "core/version.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
-#include "data/phantom/cohort_output.h"
+#include "data/formats/resample.h"
+#include "data/prepare/prepare_scan.h"
 
 namespace epvs::data {
 
@@ -106,6 +108,57 @@ class Turnstile {
   bool failed_ = false;
 };
 
+template <class To>
+Volume<To> converted(const Volume<std::int16_t>& source) {
+  Volume<To> result(source.geometry);
+  std::copy(source.voxels.begin(), source.voxels.end(), result.voxels.begin());
+  return result;
+}
+
+/// Header and hash of the scan: of its file, or of the plan where it was not written.
+ScanOrigin origin_of(const ScanPlan& plan, const SimulatedScan& scan, const fs::path& file) {
+  ScanOrigin origin;
+  CohortRow& row = origin.source;
+  row.participant_id = plan.participant_id;
+  row.session_id = plan.session_id;
+  origin.anterior_commissure_mm = plan.anterior_commissure();
+  if (!file.empty()) {
+    set_source(row, read_header(file));
+    row.source_path = file.string();
+    row.source_sha256 = core::sha256_file(file);
+    return origin;
+  }
+  row.source = plan.geometry;
+  row.source_sform_code = 1;
+  row.source_sform = plan.geometry.affine;
+  row.source_path = "simulated:" + scan_path("", plan).string();
+  core::Sha256 hash;
+  hash.update(scan.t2w.voxels.data(), scan.t2w.voxels.size() * sizeof(std::int16_t));
+  row.source_sha256 = hash.finish();
+  return origin;
+}
+
+/// The smooth ROIs of one scan. Throws InputError naming the scan.
+std::vector<PreparedRegion> prepare_phantom(const CohortRequest& request, const ScanPlan& plan,
+                                            const SimulatedScan& scan, const fs::path& file) {
+  const Volume<float> image = converted<float>(scan.t2w);
+  LabelMap labels;
+  labels.labels =
+      std::make_shared<const Volume<std::int32_t>>(converted<std::int32_t>(scan.labels));
+  labels.name = label_path("", plan).string();
+  const ScanOrigin origin = origin_of(plan, scan, file);
+  std::vector<PreparedRegion> regions;
+  try {
+    for (const PreprocessingOptions& options : request.regions) {
+      const NetworkSpace space{network_grid(plan.geometry, options.spacing_mm)};
+      regions.push_back(prepare_region(image, {labels}, space, origin, options, request.rules, 1));
+    }
+  } catch (const core::InputError& error) {
+    error.rethrow_in(plan.participant_id + " " + plan.session_id);
+  }
+  return regions;
+}
+
 class Simulator {
  public:
   Simulator(const SimulationJob& job, core::Log& log, const core::Provenance& provenance,
@@ -116,16 +169,15 @@ class Simulator {
         progress_(log, "simulating", static_cast<std::size_t>(job.options.participants),
                   "participant") {
     summary_.participants.resize(static_cast<std::size_t>(job.options.participants));
-    if (job.cohort) cohort_.emplace(*job.cohort, provenance);
+    if (job.cohort) {
+      cohort_.emplace(job.cohort->path, job.cohort->regions, provenance.to_json(),
+                      job.cohort->float16);
+    }
   }
 
   SimulationSummary run() {
-    std::vector<std::thread> threads;
-    const int count = std::min(job_.threads, job_.options.participants);
-    for (int i = 1; i < count; ++i) threads.emplace_back([this] { work(); });
-    work();
-    for (std::thread& thread : threads) thread.join();
-    if (error_) std::rethrow_exception(error_);
+    core::parallel_jobs(job_.options.participants, job_.threads,
+                        [this](std::int64_t index) { work(static_cast<std::size_t>(index)); });
     if (cohort_) cohort_->finish();
     summary_.scans_written = written_;
     summary_.scans_kept = kept_;
@@ -133,33 +185,27 @@ class Simulator {
   }
 
  private:
-  void work() {
+  void work(std::size_t index) {
     try {
-      for (;;) {
-        const std::size_t index = next_++;
-        if (index >= summary_.participants.size() || stopped_) return;
-        signals_.throw_if_stopped();
-        if (!simulate(index)) return;
-        progress_.advance();
-      }
+      signals_.throw_if_stopped();
+      simulate(index);
+      progress_.advance();
     } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      stopped_ = true;
       turnstile_.fail();
+      throw;
     }
   }
 
-  bool simulate(std::size_t index) {
+  void simulate(std::size_t index) {
     Participant participant =
         simulate_participant(job_.options, job_.seed, static_cast<int>(index));
     ParticipantRecord record;
-    std::vector<CohortEntry> rows;
+    std::vector<PreparedRegion> regions;
     for (int session = 0; session < participant.sessions; ++session) {
       ScanRecord scan{plan_scan(job_.options, job_.seed, participant, session), {}, {}};
       scan.epvs = view_epvs(scan.plan, participant);
       scan.scores = rate_scan(job_.options, scan.plan, participant, scan.epvs);
-      render(participant, scan, rows);
+      render(participant, scan, regions);
       for (EpvsInScan& epvs : scan.epvs) {
         epvs.voxels.clear();
         epvs.voxels.shrink_to_fit();
@@ -169,15 +215,15 @@ class Simulator {
     participant.anatomy.reset();
     record.participant = std::move(participant);
     summary_.participants[index] = std::move(record);
-    if (!cohort_) return true;
-    if (!turnstile_.wait_for(index)) return false;
-    for (const CohortEntry& row : rows) cohort_->append(row);
+    if (!cohort_ || !turnstile_.wait_for(index)) return;
+    for (const PreparedRegion& region : regions) {
+      cohort_->append(region.options.region, region.row, region.volumes);
+    }
     turnstile_.pass();
-    return true;
   }
 
   void render(const Participant& participant, const ScanRecord& scan,
-              std::vector<CohortEntry>& rows) {
+              std::vector<PreparedRegion>& regions) {
     const bool there = job_.write_scans && scan_is_there(job_, scan.plan);
     const bool needed = (job_.write_scans && !there) || cohort_;
     if (there) ++kept_;
@@ -187,11 +233,11 @@ class Simulator {
       write_scan(job_, scan.plan, image, provenance_);
       ++written_;
     }
-    if (cohort_) {
-      const fs::path file = job_.write_scans ? scan_path(job_.folder, scan.plan) : fs::path();
-      for (CohortEntry& row : cohort_->prepare(scan.plan, image, file)) {
-        rows.push_back(std::move(row));
-      }
+    if (!cohort_) return;
+    const fs::path file = job_.write_scans ? scan_path(job_.folder, scan.plan) : fs::path();
+    for (PreparedRegion& region : prepare_phantom(*job_.cohort, scan.plan, image, file)) {
+      region.whole = {};
+      regions.push_back(std::move(region));
     }
   }
 
@@ -199,15 +245,11 @@ class Simulator {
   const core::Provenance& provenance_;
   const core::StopSignals& signals_;
   core::Progress progress_;
-  std::optional<CohortOutput> cohort_;
+  std::optional<CohortWriter> cohort_;
   SimulationSummary summary_;
   Turnstile turnstile_;
-  std::atomic<std::size_t> next_ = 0;
   std::atomic<std::size_t> written_ = 0;
   std::atomic<std::size_t> kept_ = 0;
-  std::atomic<bool> stopped_ = false;
-  std::mutex mutex_;
-  std::exception_ptr error_;
 };
 
 std::uintmax_t estimated_bytes(const SimulationJob& job) {

@@ -9,16 +9,17 @@
 #include "core/log.h"
 #include "core/provenance.h"
 #include "core/stop.h"
-#include "data/cohort/preprocessing.h"
 #include "data/phantom/options.h"
 #include "data/phantom/raters.h"
+#include "data/prepare/stages/cut_region.h"
 
 namespace epvs::data {
 
-/// A cohort file written straight from the phantom, without scans on disk.
+/// A cohort file written straight from the phantom, by the stages of prepare.
 struct CohortRequest {
   std::filesystem::path path;
   std::vector<PreprocessingOptions> regions;
+  RegionRules rules;
   bool float16 = false;
 };
 

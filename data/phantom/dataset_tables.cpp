@@ -90,7 +90,7 @@ void write_participants(const SimulationJob& job, const SimulationSummary& summa
 void write_scores(const SimulationJob& job, const SimulationSummary& summary,
                   const core::Provenance& provenance) {
   const bool sessions = job.options.rescans > 0;
-  const bool slice = job.options.rating == "slice";
+  const bool slice = job.options.rating == Rating::kSlice;
   const std::string where = slice ? "in the slice of the anterior commissure" : "in the region";
   DescribedTable scores = keyed_table(sessions);
   scores.column("region", "region of the brain")

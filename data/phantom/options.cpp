@@ -8,6 +8,25 @@
 
 namespace epvs::data {
 
+namespace {
+
+/// At age 70.
+double usual_mean_count(Region region) {
+  switch (region) {
+    case Region::kBasalGanglia:
+      return 10;
+    case Region::kHippocampi:
+      return 4;
+    case Region::kCentrumSemiovale:
+      return 12;
+    case Region::kMidbrain:
+      return 2;
+  }
+  return 0;
+}
+
+}  // namespace
+
 const std::vector<ScannerProfile>& scanner_profiles() {
   // In-plane 0.39 to 0.68 mm and slices of 3.3 to 7 mm are the range of P2's Table 1; the research
   // protocol has P1's 0.49 x 0.49 x 0.8 mm. Contrast and noise are ours.
@@ -32,28 +51,29 @@ const ScannerProfile& scanner_profile(const std::string& name) {
 }
 
 void SimulationOptions::declare(core::ParameterTable& table) {
-  table.add("cohort.participants", &participants, "number of participants").range(1, 99999);
+  table.add("sample.participants", &participants, "number of participants").range(1, 99999);
   table
-      .add("cohort.rescans", &rescans,
+      .add("sample.rescans", &rescans,
            "participants that are scanned twice (ses-1, ses-2): same head and EPVS, new position, "
            "noise and ratings; above 0, every participant gets a session name")
       .range(0, 99999);
-  table.add("cohort.scanners", &scanners,
+  table.add("sample.scanners", &scanners,
             "scanner profiles, given to participants in equal shares: research-1.5t, philips-3t, "
             "siemens-1.5t, siemens-1t");
-  table.add("cohort.regions", &regions,
+  table.add("sample.regions", &regions,
             "regions with EPVS and scores: bg, hippocampi, cso, midbrain (with the field of view "
             "basal-ganglia only bg)");
-  table.add("cohort.age_mean_years", &age_mean_years, "mean age").range(20, 100).unit("YEARS");
-  table.add("cohort.age_sd_years", &age_sd_years, "standard deviation of age")
+  table.add("sample.age_mean_years", &age_mean_years, "mean age").range(20, 100).unit("YEARS");
+  table.add("sample.age_sd_years", &age_sd_years, "standard deviation of age")
       .range(0, 40)
       .unit("YEARS");
-  table.add("cohort.age_min_years", &age_min_years, "youngest age").range(18, 110).unit("YEARS");
-  table.add("cohort.age_max_years", &age_max_years, "oldest age").range(18, 110).unit("YEARS");
+  table.add("sample.age_min_years", &age_min_years, "youngest age").range(18, 110).unit("YEARS");
+  table.add("sample.age_max_years", &age_max_years, "oldest age").range(18, 110).unit("YEARS");
 
   table
       .add("epvs.mean_count", &mean_count,
-           "mean number of EPVS at age 70, one per region of --regions or one for all")
+           "mean number of EPVS at age 70, one per region of --regions or one for all; without it "
+           "bg 10, hippocampi 4, cso 12, midbrain 2")
       .range(0, 60);
   table
       .add("epvs.dispersion", &dispersion,
@@ -91,10 +111,8 @@ void SimulationOptions::declare(core::ParameterTable& table) {
            "mean number of white matter hyperintensities at age 70")
       .range(0, 60);
 
-  table
-      .add("scan.field_of_view", &field_of_view,
-           "head, or a box of 104 x 88 x 62 mm around the basal ganglia")
-      .choices({"head", "basal-ganglia"});
+  table.add("scan.field_of_view", &field_of_view,
+            "head, or a box of 104 x 88 x 62 mm around the basal ganglia");
   table.add("scan.voxel_scale", &voxel_scale, "factor on the voxel size of every profile")
       .range(0.5, 8);
   table
@@ -127,11 +145,9 @@ void SimulationOptions::declare(core::ParameterTable& table) {
       .range(0.3, 3)
       .unit("MM");
 
-  table
-      .add("raters.rating", &rating,
-           "raters count in the whole region (volume) or in the slice of the anterior commissure "
-           "(slice, as P1)")
-      .choices({"volume", "slice"});
+  table.add("raters.rating", &rating,
+            "raters count in the whole region (volume) or in the slice of the anterior commissure "
+            "(slice, as P1)");
   table
       .add("raters.rater_sensitivity", &rater_sensitivity,
            "factor on the visibility of EPVS for the raters")
@@ -146,29 +162,24 @@ void SimulationOptions::declare(core::ParameterTable& table) {
       .range(0, 1);
 }
 
-SimulationOptions SimulationOptions::preset(const std::string& name) {
+SimulationOptions SimulationOptions::preset(PhantomPreset preset) {
   SimulationOptions options;
-  if (name == "default") return options;
-  if (name == "demo") {
-    options.participants = 240;
-    options.regions = {"bg"};
-    options.field_of_view = "basal-ganglia";
-    options.mean_count = {8};
-    options.voxel_scale = 2.2;
-    options.max_slice_mm = 1.8;
-    options.anatomy_grid_mm = 1.2;
-    options.noise_scale = 0.7;
-    options.diameter_mean_mm = 2.3;
-    options.diameter_sd_mm = 0.4;
-    options.diameter_range_mm = {1.6, 3.0};
-    options.length_range_mm = {4.0, 9.0};
-    options.minimum_gap_mm = 2.5;
-    options.rater_sensitivity = 1.5;
-    return options;
-  }
-  throw core::UsageError(
-      fmt::format("preset '{}' is unknown{}", name, core::did_you_mean(name, {"default", "demo"})),
-      "presets are default and demo");
+  if (preset == PhantomPreset::kDefault) return options;
+  options.participants = 240;
+  options.regions = {"bg"};
+  options.field_of_view = FieldOfView::kBasalGanglia;
+  options.mean_count = {8};
+  options.voxel_scale = 2.2;
+  options.max_slice_mm = 1.8;
+  options.anatomy_grid_mm = 1.2;
+  options.noise_scale = 0.7;
+  options.diameter_mean_mm = 2.3;
+  options.diameter_sd_mm = 0.4;
+  options.diameter_range_mm = {1.6, 3.0};
+  options.length_range_mm = {4.0, 9.0};
+  options.minimum_gap_mm = 2.5;
+  options.rater_sensitivity = 1.5;
+  return options;
 }
 
 void SimulationOptions::validate() const {
@@ -201,7 +212,7 @@ void SimulationOptions::validate() const {
                     core::join(regions, ",")),
         "give --regions bg, or --field-of-view head");
   }
-  if (mean_count.size() != 1 && mean_count.size() != list.size()) {
+  if (mean_count.size() > 1 && mean_count.size() != list.size()) {
     throw core::UsageError(fmt::format("mean-count has {} values for {} regions ({})",
                                        mean_count.size(), list.size(), core::join(regions, ",")),
                            "give one value per region, or one for all");
@@ -218,6 +229,7 @@ double SimulationOptions::mean_count_of(Region region) const {
   const std::vector<Region> list = region_list();
   const auto found = std::find(list.begin(), list.end(), region);
   if (found == list.end()) return 0;
+  if (mean_count.empty()) return usual_mean_count(region);
   return mean_count.size() == 1 ? mean_count.front()
                                 : mean_count.at(static_cast<std::size_t>(found - list.begin()));
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
 #include "core/parameters.h"
 #include "data/phantom/anatomy.h"
 
@@ -29,6 +30,26 @@ const std::vector<ScannerProfile>& scanner_profiles();
 /// Throws UsageError naming the nearest profile.
 const ScannerProfile& scanner_profile(const std::string& name);
 
+/// head, or a box of 104 x 88 x 62 mm around the basal ganglia.
+enum class FieldOfView { kHead, kBasalGanglia };
+constexpr auto names_of(FieldOfView) {
+  return std::to_array<core::EnumName<FieldOfView>>(
+      {{FieldOfView::kHead, "head"}, {FieldOfView::kBasalGanglia, "basal-ganglia"}});
+}
+
+/// What raters count: EPVS in the whole region, or in the slice of the anterior commissure (P1).
+enum class Rating { kVolume, kSlice };
+constexpr auto names_of(Rating) {
+  return std::to_array<core::EnumName<Rating>>(
+      {{Rating::kVolume, "volume"}, {Rating::kSlice, "slice"}});
+}
+
+enum class PhantomPreset { kDefault, kDemo };
+constexpr auto names_of(PhantomPreset) {
+  return std::to_array<core::EnumName<PhantomPreset>>(
+      {{PhantomPreset::kDefault, "default"}, {PhantomPreset::kDemo, "demo"}});
+}
+
 struct SimulationOptions {
   // cohort
   int participants = 100;
@@ -41,7 +62,7 @@ struct SimulationOptions {
   double age_max_years = 90;
 
   // EPVS
-  std::vector<double> mean_count = {10, 4, 12, 2};
+  std::vector<double> mean_count;  ///< empty: bg 10, hippocampi 4, cso 12, midbrain 2
   double dispersion = 2.5;
   double burden_sd = 0.3;
   double ratio_per_decade = 1.3;
@@ -56,7 +77,7 @@ struct SimulationOptions {
   double white_matter_lesions = 4.0;
 
   // scans
-  std::string field_of_view = "head";
+  FieldOfView field_of_view = FieldOfView::kHead;
   double voxel_scale = 1.0;
   double max_slice_mm = 100.0;
   std::vector<double> spacing_mm;
@@ -67,21 +88,20 @@ struct SimulationOptions {
   double anatomy_grid_mm = 1.0;
 
   // raters
-  std::string rating = "volume";
+  Rating rating = Rating::kVolume;
   double rater_sensitivity = 1.0;
   double rater_noise = 0.35;
   double lacune_confusion = 0.3;
 
   /// Declares every field once: options of the command, recipe keys, documentation.
   void declare(core::ParameterTable& table);
-  /// "default" or "demo". Throws UsageError for another name.
-  static SimulationOptions preset(const std::string& name);
+  static SimulationOptions preset(PhantomPreset preset);
   /// Throws UsageError naming option, value and violated constraint.
   void validate() const;
 
   std::vector<Region> region_list() const;
   double mean_count_of(Region region) const;
-  bool basal_ganglia_only() const { return field_of_view == "basal-ganglia"; }
+  bool basal_ganglia_only() const { return field_of_view == FieldOfView::kBasalGanglia; }
 };
 
 }  // namespace epvs::data

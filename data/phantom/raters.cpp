@@ -25,7 +25,7 @@ double detection_probability(double contrast, double noise, double volume_mm3, d
 std::vector<RegionScore> rate_scan(const SimulationOptions& options, const ScanPlan& plan,
                                    const Participant& participant,
                                    const std::vector<EpvsInScan>& epvs) {
-  const bool in_slice = options.rating == "slice";
+  const bool in_slice = options.rating == Rating::kSlice;
   const double slice_z =
       plan.geometry.to_world(Eigen::Vector3d(0, 0, static_cast<double>(plan.commissure_slice())))
           .z();

@@ -14,12 +14,12 @@ using Eigen::Vector3d;
 
 namespace {
 
-struct FieldOfView {
+struct ViewBox {
   Vector3d centre;
   Vector3d size;
 };
 
-FieldOfView field_of_view(const SimulationOptions& options) {
+ViewBox view_box(const SimulationOptions& options) {
   if (options.basal_ganglia_only()) return {{0.0, -2.0, 5.0}, {104.0, 88.0, 62.0}};
   return {{0.0, -12.0, 8.0}, {196.0, 236.0, 176.0}};
 }
@@ -330,7 +330,7 @@ ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
   for (int axis = 0; axis < 3; ++axis) plan.head_to_world(axis, 3) = clipped_normal(random, shift);
   plan.gain = 1000.0 * random.uniform(0.6, 1.5);
 
-  const FieldOfView view = field_of_view(options);
+  const ViewBox view = view_box(options);
   const Vector3d spacing(profile.in_plane_mm, y_mm, profile.slice_spacing_mm);
   for (std::size_t axis = 0; axis < 3; ++axis) {
     const auto a = static_cast<int>(axis);

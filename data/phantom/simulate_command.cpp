@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/error.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "data/phantom/cohort_output.h"
+#include "data/prepare/prepare_options.h"
 
 namespace epvs::data {
 
@@ -67,7 +68,7 @@ core::Manual SimulateCommand::manual() const {
        "epvs simulate heads --participants 60 --rescans 20"},
       {"A cohort file for training without any scan on disk:",
        "epvs simulate tables --preset demo --no-scans --cohort cohort.h5 "
-       "--cohort-spacing-mm 1.5,1.5,1.5"},
+       "--prepare spacing_mm=1.5,1.5,1.5"},
       {"P1's rating, in the slice of the anterior commissure:",
        "epvs simulate p1-like --scanners research-1.5t --regions bg --rating slice"}};
   manual.citations = {
@@ -86,96 +87,63 @@ core::Manual SimulateCommand::manual() const {
 void SimulateCommand::declare(core::CommandLine& line) {
   line.positional("OUT_BIDS", &folder_, "folder of the new dataset").required();
   line.option(
-          "--preset", &preset_,
-          "default: whole heads as the papers describe them; demo: basal ganglia, coarse voxels, "
-          "EPVS that a small network learns to count. Other options override the preset")
-      .choices({"default", "demo"});
+      "--preset", &preset_,
+      "default: whole heads as the papers describe them; demo: basal ganglia, coarse voxels, "
+      "EPVS that a small network learns to count. Other options override the preset");
   line.option("--no-scans", &no_scans_,
               "write no scans and label maps, only tables (and --cohort)");
   line.heading("Cohort file");
   line.option("--cohort", &cohort_, "also write the smooth regions of interest to this cohort file")
       .unit("FILE");
-  line.option("--cohort-preset", &cohort_preset_, "preprocessing of the cohort file, as in prepare")
-      .choices({"p1", "p2"});
-  line.option("--cohort-spacing-mm", &cohort_spacing_mm_,
-              "network grid of the cohort file; empty: the preset's")
-      .range(0.2, 10)
-      .length(3)
-      .unit("MM,MM,MM");
-  line.option("--cohort-crop-voxels", &cohort_crop_voxels_,
-              "crop of the cohort file; empty: the preset's extent at this spacing")
-      .range(4, 1024)
-      .length(3)
-      .unit("X,Y,Z");
-  line.option("--cohort-dilation-voxels", &cohort_dilation_voxels_,
-              "dilations of the region's mask, as --dilation-voxels of prepare")
-      .range(0, 64);
-  line.option("--cohort-sigma-voxels", &cohort_sigma_voxels_,
-              "Gaussian that smooths the mask, as --sigma-voxels of prepare")
-      .range(0, 32);
-  line.option("--cohort-float16", &cohort_float16_, "half precision in the cohort file");
+  line.option("--prepare", &prepare_,
+              "an option of prepare for the cohort file, for example preset=p1 or "
+              "spacing_mm=1.5,1.5,1.5; may be repeated")
+      .unit("NAME=VALUE");
   options_.declare(table_);
   line.heading("Phantom (defaults of --preset default)");
   line.options_of(table_);
 }
 
-SimulationOptions SimulateCommand::resolve(const core::CommandLine& line) {
-  SimulationOptions options = SimulationOptions::preset(preset_);
-  core::ParameterTable target;
-  options.declare(target);
-  for (const core::Parameter& given : table_.parameters()) {
-    std::string name = "--" + given.name().substr(given.name().rfind('.') + 1);
-    std::replace(name.begin(), name.end(), '_', '-');
-    if (!line.given(name)) continue;
-    const core::Json value = given.value();
-    std::vector<std::string> texts;
-    const auto add = [&](const core::Json& one) {
-      texts.push_back(one.is_string()         ? one.get<std::string>()
-                      : one.is_number_float() ? core::format_number(one.get<double>())
-                                              : one.dump());
-    };
-    if (value.is_array()) {
-      for (const core::Json& one : value) add(one);
-    } else {
-      add(value);
-    }
-    target.find(given.name()).set(texts);
-  }
-  options.validate();
-  return options;
+CohortRequest SimulateCommand::cohort_request(const std::vector<std::string>& regions) {
+  PrepareOptions options;
+  core::ParameterTable table;
+  options.declare(table);
+  // A phantom stands in no template's space.
+  const core::Json own = {{"prepare", {{"regions", regions}, {"registration", "none"}}}};
+  table.from_json(own, "simulate", core::Origin::kLike);
+  for (const std::string& assignment : prepare_) table.assign("prepare." + assignment);
+  options.settle(table, std::nullopt);
+  return {cohort_, options.resolve(), options.region_rules(), options.float16};
 }
 
-void SimulateCommand::run(core::Context& context) {
+SimulationJob SimulateCommand::make_job(const core::Context& context) {
+  SimulationOptions preset = SimulationOptions::preset(preset_);
+  core::ParameterTable implied;
+  preset.declare(implied);
+  table_.apply_preset(implied.to_json(), "--preset " + core::to_text(preset_));
+  options_.validate();
   SimulationJob job;
-  job.options = resolve(context.line);
+  job.options = options_;
   job.seed = context.seed;
   job.folder = folder_;
   job.write_scans = !no_scans_;
   job.threads = context.threads;
   job.force = context.force;
   if (!cohort_.empty()) {
-    CohortRequest request;
-    request.path = cohort_;
-    request.float16 = cohort_float16_;
-    for (const std::string& region : job.options.regions) {
-      request.regions.push_back(cohort_options(cohort_preset_, region, cohort_spacing_mm_,
-                                               cohort_crop_voxels_, cohort_dilation_voxels_,
-                                               cohort_sigma_voxels_));
-    }
-    job.cohort = std::move(request);
-  } else if (context.line.given("--cohort-spacing-mm") ||
-             context.line.given("--cohort-crop-voxels") || context.line.given("--cohort-preset") ||
-             context.line.given("--cohort-dilation-voxels") ||
-             context.line.given("--cohort-sigma-voxels") || cohort_float16_) {
-    throw core::UsageError("options of the cohort file are given without --cohort",
-                           "add --cohort FILE");
+    job.cohort = cohort_request(job.options.regions);
+  } else if (!prepare_.empty()) {
+    throw core::UsageError("--prepare is given without --cohort", "add --cohort FILE");
   }
-  check_output(job);
+  return job;
+}
 
+void SimulateCommand::run(core::Context& context) {
+  const SimulationJob job = make_job(context);
+  check_output(job);
   const int scans = job.options.participants + job.options.rescans;
-  context.log.info("{} participants, {} scans, scanners {}, regions {}, seed {}, {} threads",
-                   job.options.participants, scans, core::join(job.options.scanners, ", "),
-                   core::join(job.options.regions, ", "), job.seed, job.threads);
+  context.begin(fmt::format("{} participants, {} scans, scanners {}, regions {}, seed {}",
+                            job.options.participants, scans, core::join(job.options.scanners, ", "),
+                            core::join(job.options.regions, ", "), job.seed));
   for (const std::string& name : job.options.scanners) {
     Participant example;
     example.id = participant_name(0);
@@ -186,13 +154,12 @@ void SimulateCommand::run(core::Context& context) {
                      plan.geometry.spacing_mm().x(), plan.geometry.spacing_mm().y(),
                      plan.geometry.spacing_mm().z(), plan.profile.slice_thickness_mm);
   }
-  if (context.dry_run) return;
+  if (context.dry_run) {
+    context.end_dry_run(folder_.string());
+    return;
+  }
 
   const core::StopSignals signals;
-  core::ParameterTable resolved;
-  SimulationOptions shown = job.options;
-  shown.declare(resolved);
-  context.provenance.add("options", resolved.to_json());
   context.provenance.add("seed", job.seed);
   const SimulationSummary summary = simulate_dataset(job, context.log, context.provenance, signals);
   if (summary.scans_kept > 0) {
@@ -210,7 +177,8 @@ void SimulateCommand::print_summary(const SimulationJob& job, const SimulationSu
     for (const ParticipantRecord& record : summary.participants) {
       for (const ScanRecord& scan : record.scans) {
         const RegionScore& score = scan.scores[region];
-        truth.push_back(job.options.rating == "slice" ? score.true_count_slice : score.true_count);
+        truth.push_back(job.options.rating == Rating::kSlice ? score.true_count_slice
+                                                             : score.true_count);
         for (std::size_t i = 0; i < kRaters; ++i) raters[i].push_back(score.raters[i]);
       }
     }

@@ -17,21 +17,17 @@ class SimulateCommand : public core::Command {
   void run(core::Context& context) override;
 
  private:
-  /// The preset with the options that were given on the command line.
-  SimulationOptions resolve(const core::CommandLine& line);
+  SimulationJob make_job(const core::Context& context);
+  /// What prepare's options make of the phantom's label maps.
+  CohortRequest cohort_request(const std::vector<std::string>& regions);
   /// Counts and their correlations per region, on stdout.
   static void print_summary(const SimulationJob& job, const SimulationSummary& summary);
 
   std::filesystem::path folder_;
-  std::string preset_ = "default";
+  PhantomPreset preset_ = PhantomPreset::kDefault;
   bool no_scans_ = false;
   std::filesystem::path cohort_;
-  std::string cohort_preset_ = "p2";
-  std::vector<double> cohort_spacing_mm_;
-  std::vector<std::int64_t> cohort_crop_voxels_;
-  int cohort_dilation_voxels_ = 4;
-  double cohort_sigma_voxels_ = 2.0;
-  bool cohort_float16_ = false;
+  std::vector<std::string> prepare_;
   SimulationOptions options_;
   core::ParameterTable table_;
 };

@@ -1,13 +1,9 @@
 #include "data/prepare/memory_budget.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
 #include <fstream>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -111,83 +107,26 @@ std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options
   };
   add(input.scan, 10);
   const bool biased = std::any_of(regions.begin(), regions.end(), [](const auto& region) {
-    return region.bias_correction == "n4";
+    return region.bias_correction == BiasCorrection::kN4;
   });
   if (biased) add(input.scan, kBiasBytes);
-  if (options.atlas_registration == "deformable") {
+  if (options.atlas_registration == AtlasRegistration::kDeformable) {
     need += kDeformableBytes + kDeformedAtlasBytes * options.atlases.size();
   }
   if (!options.uses_atlas()) {
-    if (options.labels_space == "t1w" && !input.t1w.empty()) add(input.t1w, 14);
+    if (options.labels_space == LabelsSpace::kT1w && !input.t1w.empty()) add(input.t1w, 14);
     try {
       if (!options.white_matter.empty()) add(labels_of(input, options.white_matter), 8);
-      add(input.labels.empty() ? labels_of(input, options.labels) : input.labels, 8);
+      add(label_file(input, options.labels), 8);
     } catch (const core::Error&) {  // prepare_scan says what is wrong
     }
   }
   std::uintmax_t largest = 0;
   for (const PreprocessingOptions& region : regions) {
-    const auto reach =
-        region.dilation_voxels + static_cast<std::int64_t>(4.0 * region.sigma_voxels + 0.5) + 1;
-    largest = std::max(largest, product(region.crop_voxels, reach));
+    largest = std::max(largest, product(region.crop_voxels, region.reach_voxels() + 1));
     need += 10 * product(region.crop_voxels);
   }
   return need + 40 * largest;
-}
-
-int jobs_at_a_time(const std::vector<std::uintmax_t>& needs, int workers, std::uintmax_t budget) {
-  std::vector<std::uintmax_t> sorted = needs;
-  std::sort(sorted.begin(), sorted.end());
-  int count = 0;
-  std::uintmax_t sum = 0;
-  for (const std::uintmax_t need : sorted) {
-    sum += need;
-    if (count == workers || sum > budget) break;
-    ++count;
-  }
-  return std::max(1, count);
-}
-
-void run_within_memory(const std::vector<std::uintmax_t>& needs, int workers, std::uintmax_t budget,
-                       const std::function<bool()>& stopped,
-                       const std::function<void(std::size_t)>& work) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::size_t next = 0;
-  std::size_t running = 0;
-  std::uintmax_t taken = 0;
-  std::exception_ptr error;
-  const auto loop = [&] {
-    std::unique_lock<std::mutex> lock(mutex);
-    while (true) {
-      changed.wait(lock, [&] {
-        return next >= needs.size() || error || running == 0 ||
-               (taken <= budget && needs[next] <= budget - taken);
-      });
-      if (next >= needs.size() || error || stopped()) break;
-      const std::size_t job = next++;
-      ++running;
-      taken += needs[job];
-      lock.unlock();
-      std::exception_ptr thrown;
-      try {
-        work(job);
-      } catch (...) {
-        thrown = std::current_exception();
-      }
-      lock.lock();
-      --running;
-      taken -= needs[job];
-      if (thrown && !error) error = thrown;
-      changed.notify_all();
-    }
-    changed.notify_all();
-  };
-  std::vector<std::thread> threads;
-  for (int i = 1; i < workers; ++i) threads.emplace_back(loop);
-  loop();
-  for (std::thread& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace epvs::data

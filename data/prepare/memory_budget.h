@@ -1,9 +1,8 @@
-// Several scans at a time within a memory budget: what a scan needs, what there is, who may start.
+// How many scans can be prepared at a time: what one needs, and what memory there is.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <vector>
 
 #include "data/prepare/inputs/inputs.h"
@@ -24,17 +23,5 @@ std::uintmax_t available_memory(const std::filesystem::path& root = "/");
 /// header cannot be read counts as 1 GiB; prepare_scan says what is wrong with it.
 std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options,
                            const std::vector<PreprocessingOptions>& regions);
-
-/// How many of the jobs can be in work at once: the most, up to `workers`, of the smallest needs
-/// that fit into `budget` together, at least 1.
-int jobs_at_a_time(const std::vector<std::uintmax_t>& needs, int workers, std::uintmax_t budget);
-
-/// Runs `work(i)` for 0..needs.size()-1, started in this order, on up to `workers` threads. A job
-/// starts when its need fits beside the needs of those in work; one that is larger than the budget
-/// waits until it is alone. No job starts after `stopped()` has become true or one has thrown (that
-/// exception is thrown again after the others have ended).
-void run_within_memory(const std::vector<std::uintmax_t>& needs, int workers, std::uintmax_t budget,
-                       const std::function<bool()>& stopped,
-                       const std::function<void(std::size_t)>& work);
 
 }  // namespace epvs::data

@@ -6,12 +6,14 @@
 #include <functional>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <tuple>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/parallel.h"
 #include "data/prepare/memory_budget.h"
 #include "data/prepare/prepared_parts.h"
 #include "data/prepare/qc/qc.h"
@@ -26,7 +28,7 @@ namespace {
 /// Runs one scan's work; what is wrong with the scan is returned, what is wrong with the run is
 /// thrown.
 std::optional<Failure> attempt(const ScanInput& input, const std::function<void()>& work) {
-  Failure failure{input.participant_id, input.session_id, {}, {}};
+  Failure failure{input.participant_id, input.session_id, {}, {}, {}};
   try {
     work();
     return std::nullopt;
@@ -36,7 +38,7 @@ std::optional<Failure> attempt(const ScanInput& input, const std::function<void(
     failure.hint = error.hint();
   } catch (const std::bad_alloc&) {
     failure.error = "not enough memory";
-    failure.hint = "give a smaller --memory-gb, or fewer --threads";
+    failure.hint = "give fewer --threads";
   } catch (const std::exception& error) {
     failure.error = error.what();
   }
@@ -54,57 +56,53 @@ void write_failures(const fs::path& path, const std::vector<Failure>& failures,
     fs::remove(core::sidecar_path(path), ignored);
     return;
   }
-  core::Table table({"participant_id", "session_id", "error", "hint"});
+  core::Table table({"participant_id", "session_id", "region", "error", "hint"});
   for (const Failure& failure : failures) {
-    table.add_row({failure.participant_id, failure.session_id, failure.error, failure.hint});
+    table.add_row(
+        {failure.participant_id, failure.session_id, failure.region, failure.error, failure.hint});
   }
   table.write(path);
   provenance.write_beside(path);
 }
 
-/// How the scans of a job share threads and memory.
+/// How the scans of a job share the threads, within 80% of the free memory.
 struct Share {
-  std::vector<std::uintmax_t> needs;  ///< bytes per scan
-  std::uintmax_t budget = 0;
-  int workers = 1;
+  int scans_at_a_time = 1;
   int threads_per_scan = 1;
 };
 
-Share share_of(const CohortJob& job, const std::vector<ScanInput>& scans,
+Share share_of(const CohortJob& job, const std::vector<std::size_t>& scans,
                const PrepareOptions& options, core::Log& log) {
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  Share share;
-  share.budget = job.memory_bytes > 0 ? job.memory_bytes : available_memory() / 10 * 8;
-  for (const ScanInput& scan : scans) {
-    share.needs.push_back(memory_need(scan, options, job.regions));
-    if (share.needs.back() > share.budget) {
-      log.warning(
-          "{} needs about {:.1f} GiB of memory, more than the budget of {:.1f} GiB: it is "
-          "prepared alone",
-          scan.key(), static_cast<double>(share.needs.back()) / kGiB,
-          static_cast<double>(share.budget) / kGiB);
-    }
+  const std::uintmax_t budget = available_memory() / 10 * 8;
+  std::uintmax_t need = 1;
+  for (const std::size_t i : scans) {
+    need = std::max(need, memory_need(job.inputs[i], options, job.regions));
   }
-  share.workers = jobs_at_a_time(share.needs, job.threads, share.budget);
-  share.threads_per_scan = std::max(1, job.threads / share.workers);
-  if (!scans.empty()) {
-    log.info("up to {} scans at a time, {} threads each, within {:.1f} GiB of memory",
-             share.workers, share.threads_per_scan, static_cast<double>(share.budget) / kGiB);
+  Share share;
+  const auto fitting = static_cast<int>(std::min<std::uintmax_t>(budget / need, 1U << 20U));
+  share.scans_at_a_time =
+      std::clamp(std::min(fitting, job.threads), 1, std::max(1, static_cast<int>(scans.size())));
+  share.threads_per_scan = std::max(1, job.threads / share.scans_at_a_time);
+  if (need > budget) {
+    log.warning("a scan needs about {:.1f} GiB of memory, more than the {:.1f} GiB there are",
+                static_cast<double>(need) / kGiB, static_cast<double>(budget) / kGiB);
   }
   return share;
 }
 
-/// The scans that are left after exclusions; those are noted in `summary`.
-std::vector<ScanInput> included(const CohortJob& job, const PreparedParts& parts,
-                                CohortSummary& summary, core::Log& log) {
-  std::vector<ScanInput> inputs;
+/// The scans (indices of inputs) that are left after exclusions; those are noted in `summary`.
+std::vector<std::size_t> included(const CohortJob& job, const PreparedParts& parts,
+                                  CohortSummary& summary, core::Log& log) {
+  std::vector<std::size_t> inputs;
   std::vector<std::string> regions;
   for (const PreprocessingOptions& options : job.regions) regions.push_back(options.region);
-  for (const ScanInput& input : job.inputs) {
+  for (std::size_t i = 0; i < job.inputs.size(); ++i) {
+    const ScanInput& input = job.inputs[i];
     for (const std::string& region : regions) {
       if (auto excluded = job.exclusions.find(input, region)) summary.excluded.push_back(*excluded);
     }
-    if (!parts.regions_of(input).empty()) inputs.push_back(input);
+    if (!parts.regions_of(input).empty()) inputs.push_back(i);
   }
   for (const std::string& name : job.exclusions.unknown(job.inputs, regions)) {
     log.warning("--exclude names {}, which is not among the scans and regions of this run", name);
@@ -115,61 +113,121 @@ std::vector<ScanInput> included(const CohortJob& job, const PreparedParts& parts
   return inputs;
 }
 
+/// Says what a person should look at.
+void report(const ScanInput& input, const PreparedScan& scan, core::Log& log) {
+  for (const std::string& warning : scan.warnings) log.warning("{}: {}", input.key(), warning);
+  for (const PreparedRegion& region : scan.regions) {
+    for (const std::string& reason : region.qc.reasons) {
+      log.warning("{} {}: {}", input.key(), region.qc.region, reason);
+    }
+  }
+  for (const MissingRegion& region : scan.missing) {
+    log.error("{} {}: {}", input.key(), region.region, region.error);
+  }
+}
+
 /// Prepares the scans of `todo`; what fails is noted in `summary`.
-void prepare_scans(const std::vector<ScanInput>& todo, const CohortJob& job,
+void prepare_scans(const std::vector<std::size_t>& todo, const CohortJob& job,
                    const SharedInputs& shared, const PreparedParts& parts,
                    const core::Json& provenance, const core::StopSignals& signals,
                    CohortSummary& summary, core::Log& log) {
-  const Share share = share_of(job, todo, shared.options(), log);
-  // The last digits of N4 depend on the number of its threads.
-  limit_registration_threads(corrects_bias(job.regions) ? 1 : share.threads_per_scan);
+  const Share share = share_of(job, todo, shared.options, log);
   core::Progress progress(log, "preparing", summary.kept + todo.size(), "scan");
   progress.skip(summary.kept);
   std::mutex mutex;
-  const auto prepare = [&](std::size_t i) {
-    const ScanInput& input = todo[i];
+  const auto prepare = [&](std::int64_t job_number) {
+    const std::size_t i = todo[static_cast<std::size_t>(job_number)];
+    const ScanInput& input = job.inputs[i];
+    std::vector<Failure> failures;
     const std::optional<Failure> failure = attempt(input, [&] {
       const PreparedScan scan =
-          prepare_scan(input, shared, parts.regions_of(input), share.threads_per_scan);
-      for (const std::string& warning : scan.warnings) log.warning("{}: {}", input.key(), warning);
-      for (const QcRow& row : scan.qc) {
-        for (const std::string& reason : row.reasons) {
-          log.warning("{} {}: {}", input.key(), row.region, reason);
-        }
-      }
+          prepare_scan(input, shared, parts.regions_of(input), share.threads_per_scan,
+                       job.known.empty() ? KnownRegistrations() : job.known[i]);
+      report(input, scan, log);
       parts.save(input, scan, provenance);
+      for (const MissingRegion& region : scan.missing) {
+        failures.push_back(
+            {input.participant_id, input.session_id, region.region, region.error, region.hint});
+      }
     });
     const std::lock_guard<std::mutex> lock(mutex);
     if (failure) {
       log.error("{}: {}", input.key(), failure->error);
-      summary.failures.push_back(*failure);
+      failures.push_back(*failure);
     } else {
       ++summary.prepared;
     }
+    summary.failures.insert(summary.failures.end(), failures.begin(), failures.end());
     progress.advance(1, input.key());
   };
-  run_within_memory(
-      share.needs, share.workers, share.budget, [&] { return signals.stop_signal() != 0; },
-      prepare);
-  std::sort(
-      summary.failures.begin(), summary.failures.end(), [](const Failure& a, const Failure& b) {
-        return std::tie(a.participant_id, a.session_id) < std::tie(b.participant_id, b.session_id);
-      });
+  core::parallel_jobs(static_cast<std::int64_t>(todo.size()), share.scans_at_a_time, prepare,
+                      [&] { return signals.stop_signal() != 0; });
+  std::sort(summary.failures.begin(), summary.failures.end(),
+            [](const Failure& a, const Failure& b) {
+              return std::tie(a.participant_id, a.session_id, a.region) <
+                     std::tie(b.participant_id, b.session_id, b.region);
+            });
+}
+
+/// The scans of which nothing could be prepared.
+std::size_t lost_scans(const CohortSummary& summary) {
+  return static_cast<std::size_t>(
+      std::count_if(summary.failures.begin(), summary.failures.end(),
+                    [](const Failure& failure) { return failure.region.empty(); }));
+}
+
+bool is_lost(const ScanInput& input, const CohortSummary& summary) {
+  return std::any_of(summary.failures.begin(), summary.failures.end(), [&](const Failure& failure) {
+    return failure.region.empty() && failure.participant_id == input.participant_id &&
+           failure.session_id == input.session_id;
+  });
+}
+
+/// The group page; its pictures are those that lie in the folder.
+void write_page(const CohortJob& job, const CohortSummary& summary) {
+  const fs::path qc = qc_folder(job.out);
+  QcPage page;
+  page.title = "Quality control of " + job.out.filename().string();
+  page.scans_found = job.inputs.size();
+  for (const Failure& failure : summary.failures) {
+    std::string key = failure.participant_id;
+    if (!failure.session_id.empty()) key += "_" + failure.session_id;
+    if (!failure.region.empty()) key += " " + failure.region;
+    page.failures.emplace_back(key, failure.error);
+  }
+  for (const ScanInput& input : job.inputs) {
+    if (fs::exists(qc / qc_picture_name(input.key()))) page.pictures.insert(input.key());
+  }
+  core::write_text(qc / "index.html", qc_page(page, summary.qc));
+}
+
+/// What is known of each scan beside its volumes: exclusions, failures, sidecars.
+void add_facts(core::Provenance& provenance, const CohortJob& job, const CohortSummary& summary,
+               core::Json scan_facts) {
+  core::Json excluded = core::Json::array();
+  for (const ExcludedScan& scan : summary.excluded) excluded.push_back(scan.to_json());
+  core::Json failed = core::Json::array();
+  for (const Failure& failure : summary.failures) {
+    failed.push_back({{"participant_id", failure.participant_id},
+                      {"session_id", failure.session_id},
+                      {"region", failure.region},
+                      {"error", failure.error}});
+  }
+  provenance.add("scans_found", job.inputs.size());
+  provenance.add("excluded", excluded);
+  provenance.add("failed", failed);
+  provenance.add("scan_facts", std::move(scan_facts));
 }
 
 /// Merges the parts of all scans that did not fail and writes the tables and pages.
-void finish(const std::vector<ScanInput>& inputs, const CohortJob& job, const PreparedParts& parts,
-            core::Provenance provenance, CohortSummary& summary) {
+void finish(const std::vector<std::size_t>& included, const CohortJob& job,
+            const PreparedParts& parts, core::Provenance provenance, CohortSummary& summary) {
   std::vector<fs::path> files;
   std::vector<QcRow> rows;
   core::Json facts = core::Json::array();
-  for (const ScanInput& input : inputs) {
-    const bool failed =
-        std::any_of(summary.failures.begin(), summary.failures.end(), [&](const Failure& failure) {
-          return failure.participant_id == input.participant_id &&
-                 failure.session_id == input.session_id;
-        });
-    if (failed) continue;
+  for (const std::size_t i : included) {
+    const ScanInput& input = job.inputs[i];
+    if (is_lost(input, summary)) continue;
     files.push_back(parts.volumes(input));
     for (QcRow& row : parts.qc_rows(input)) rows.push_back(std::move(row));
     const core::Json known = parts.facts(input);
@@ -178,36 +236,22 @@ void finish(const std::vector<ScanInput>& inputs, const CohortJob& job, const Pr
     entry.update(known);
     facts.push_back(entry);
   }
-  core::Json excluded = core::Json::array();
-  for (const ExcludedScan& scan : summary.excluded) excluded.push_back(scan.to_json());
-  core::Json failed = core::Json::array();
-  for (const Failure& failure : summary.failures) {
-    failed.push_back({{"participant_id", failure.participant_id},
-                      {"session_id", failure.session_id},
-                      {"error", failure.error}});
-  }
-  provenance.add("scans_found", job.inputs.size());
-  provenance.add("excluded", excluded);
-  provenance.add("failed", failed);
-  provenance.add("scan_facts", facts);
-  const fs::path qc = qc_folder(job.out);
+  add_facts(provenance, job, summary, std::move(facts));
+  const fs::path table = qc_folder(job.out) / "qc.tsv";
   summary.qc = qc_table(rows, summary.excluded, job.exclusions);
-  summary.qc.write(qc / "qc.tsv");
-  provenance.write_beside(qc / "qc.tsv");
-  QcPage page;
-  page.title = "Quality control of " + job.out.filename().string();
-  page.scans_found = job.inputs.size();
-  for (const Failure& failure : summary.failures) {
-    const std::string key = failure.session_id.empty()
-                                ? failure.participant_id
-                                : failure.participant_id + "_" + failure.session_id;
-    page.failures.emplace_back(key, failure.error);
-  }
-  for (const ScanInput& input : job.inputs) {
-    if (fs::exists(qc / qc_picture_name(input.key()))) page.pictures.insert(input.key());
-  }
-  core::write_text(qc / "index.html", qc_page(page, summary.qc));
+  summary.qc.write(table);
+  provenance.write_beside(table);
+  write_page(job, summary);
   merge_cohorts(files, job.out, provenance.to_json());
+}
+
+void require_room(const CohortJob& job, std::size_t scans) {
+  std::uintmax_t voxels = 0;
+  for (const PreprocessingOptions& options : job.regions) {
+    voxels += static_cast<std::uintmax_t>(options.crop_voxels[0] * options.crop_voxels[1] *
+                                          options.crop_voxels[2]);
+  }
+  core::require_free_space(job.out, voxels * scans);
 }
 
 }  // namespace
@@ -217,16 +261,11 @@ CohortSummary prepare_cohort(const CohortJob& job, const SharedInputs& shared,
                              core::Log& log) {
   const PreparedParts parts(job, shared);
   CohortSummary summary;
-  const std::vector<ScanInput> inputs = included(job, parts, summary, log);
-  std::uintmax_t voxels = 0;
-  for (const PreprocessingOptions& options : job.regions) {
-    voxels += static_cast<std::uintmax_t>(options.crop_voxels[0] * options.crop_voxels[1] *
-                                          options.crop_voxels[2]);
-  }
-  core::require_free_space(job.out, voxels * inputs.size());
-  std::vector<ScanInput> todo;
-  for (const ScanInput& input : inputs) {
-    if (!parts.finished(input)) todo.push_back(input);
+  const std::vector<std::size_t> inputs = included(job, parts, summary, log);
+  require_room(job, inputs.size());
+  std::vector<std::size_t> todo;
+  for (const std::size_t i : inputs) {
+    if (!parts.finished(job.inputs[i])) todo.push_back(i);
   }
   summary.kept = inputs.size() - todo.size();
   if (summary.kept > 0) {
@@ -243,7 +282,7 @@ CohortSummary prepare_cohort(const CohortJob& job, const SharedInputs& shared,
   }
   const fs::path failed = failures_path(job.out);
   write_failures(failed, summary.failures, provenance);
-  if (summary.failures.size() == inputs.size()) {
+  if (lost_scans(summary) == inputs.size()) {
     parts.remove_empty();
     const Failure& first = summary.failures.front();
     throw core::InputError(fmt::format("none of {} scans could be prepared; the first: {}: {}",
@@ -256,20 +295,21 @@ CohortSummary prepare_cohort(const CohortJob& job, const SharedInputs& shared,
   return summary;
 }
 
-std::vector<PreprocessingOptions> crops_from_masks(const CohortJob& job, const SharedInputs& shared,
-                                                   const core::StopSignals& signals,
-                                                   core::Log& log) {
+void crops_from_masks(CohortJob& job, const SharedInputs& shared, const core::StopSignals& signals,
+                      core::Log& log) {
   std::vector<Shape> largest(job.regions.size(), Shape{0, 0, 0});
   std::size_t found = 0;
   std::mutex mutex;
   core::Progress progress(log, "measuring the regions", job.inputs.size(), "scan");
-  const Share share = share_of(job, job.inputs, shared.options(), log);
-  // The last digits of N4 depend on the number of its threads.
-  limit_registration_threads(corrects_bias(job.regions) ? 1 : share.threads_per_scan);
-  const auto measure = [&](std::size_t n) {
+  std::vector<std::size_t> all(job.inputs.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  const Share share = share_of(job, all, shared.options, log);
+  job.known.resize(job.inputs.size());
+  const auto measure = [&](std::int64_t job_number) {
+    const auto n = static_cast<std::size_t>(job_number);
     const auto failure = attempt(job.inputs[n], [&] {
       const std::vector<Shape> extents =
-          region_extents(job.inputs[n], shared, job.regions, share.threads_per_scan);
+          region_extents(job.inputs[n], shared, job.regions, share.threads_per_scan, job.known[n]);
       const std::lock_guard<std::mutex> lock(mutex);
       ++found;
       for (std::size_t r = 0; r < extents.size(); ++r) {
@@ -280,21 +320,19 @@ std::vector<PreprocessingOptions> crops_from_masks(const CohortJob& job, const S
     });
     progress.advance(1, job.inputs[n].key());
   };
-  run_within_memory(
-      share.needs, share.workers, share.budget, [&] { return signals.stop_signal() != 0; },
-      measure);
+  core::parallel_jobs(static_cast<std::int64_t>(job.inputs.size()), share.scans_at_a_time, measure,
+                      [&] { return signals.stop_signal() != 0; });
   signals.throw_if_stopped();
-  std::vector<PreprocessingOptions> regions = job.regions;
-  if (found == 0) return regions;
-  for (std::size_t r = 0; r < regions.size(); ++r) {
+  if (found == 0) return;
+  for (std::size_t r = 0; r < job.regions.size(); ++r) {
+    PreprocessingOptions& region = job.regions[r];
     for (std::size_t i = 0; i < 3; ++i) {
-      const std::int64_t wanted = largest[r][i] + 2 * (regions[r].dilation_voxels + 2);
-      regions[r].crop_voxels[i] = (wanted + 3) / 4 * 4;
+      region.crop_voxels[i] =
+          up_to_four(static_cast<double>(largest[r][i] + 2 * (region.dilation_voxels + 2)));
     }
-    log.info("crop of {} from {} scans: {}x{}x{} voxels", regions[r].region, found,
-             regions[r].crop_voxels[0], regions[r].crop_voxels[1], regions[r].crop_voxels[2]);
+    log.info("crop of {} from {} scans: {}x{}x{} voxels", region.region, found,
+             region.crop_voxels[0], region.crop_voxels[1], region.crop_voxels[2]);
   }
-  return regions;
 }
 
 }  // namespace epvs::data

@@ -21,20 +21,23 @@ struct CohortJob {
   std::vector<PreprocessingOptions> regions;
   Exclusions exclusions;
   int threads = 1;
-  std::uintmax_t memory_bytes = 0;  ///< for the scans in work together; 0: 80% of what is free
+  /// Registrations of an earlier pass, per input; empty without one.
+  std::vector<KnownRegistrations> known;
 };
 
+/// A scan that could not be prepared, or a region of a scan whose other regions could.
 struct Failure {
   std::string participant_id;
   std::string session_id;
+  std::string region;  ///< empty: the whole scan
   std::string error;
   std::string hint;
 };
 
 struct CohortSummary {
-  std::size_t prepared = 0;  ///< in this run
-  std::size_t kept = 0;      ///< finished by an earlier run
-  std::vector<Failure> failures;
+  std::size_t prepared = 0;       ///< in this run
+  std::size_t kept = 0;           ///< finished by an earlier run
+  std::vector<Failure> failures;  ///< sorted
   std::vector<ExcludedScan> excluded;
   core::Table qc;
 };
@@ -42,7 +45,8 @@ struct CohortSummary {
 /// Prepares what is not yet in `<out>.parts/`, merges all parts into `out`, and writes the QC
 /// folder (qc.tsv, index.html, pictures, transforms and, if any scan failed, failed.tsv). A part
 /// counts when it was made from the same files with the same options. A scan that fails never stops
-/// the others. Several scans are in work at a time, up to `threads`, as far as `memory_bytes` goes.
+/// the others. Several scans are in work at a time, up to `threads`, as far as 80% of the free
+/// memory goes.
 ///
 /// The parts are removed when all scans are in the cohort. After failures they stay, so that
 /// mending a scan and preparing again does only that scan.
@@ -53,10 +57,10 @@ CohortSummary prepare_cohort(const CohortJob& job, const SharedInputs& shared,
                              const core::Provenance& provenance, const core::StopSignals& signals,
                              core::Log& log);
 
-/// Crops that hold all masks with the reach of the dilation on both sides, a multiple of 4 voxels,
-/// from a first pass over the scans; scans that fail here are left to prepare_cohort to report.
-std::vector<PreprocessingOptions> crops_from_masks(const CohortJob& job, const SharedInputs& shared,
-                                                   const core::StopSignals& signals,
-                                                   core::Log& log);
+/// Sets the crops of `job.regions` so that they hold all masks with the reach of the dilation on
+/// both sides, a multiple of 4 voxels, from a first pass over the scans, whose registrations it
+/// leaves in `job.known`; scans that fail here are left to prepare_cohort to report.
+void crops_from_masks(CohortJob& job, const SharedInputs& shared, const core::StopSignals& signals,
+                      core::Log& log);
 
 }  // namespace epvs::data

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <filesystem>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "core/command.h"
 #include "data/prepare/inputs/inputs.h"
+#include "data/prepare/prepare_cohort.h"
 #include "data/prepare/prepare_options.h"
 
 namespace epvs::data {
@@ -19,16 +19,18 @@ class PrepareCommand : public core::Command {
   void run(core::Context& context) override;
 
  private:
-  /// Names of the parameters that the user gave, on the command line or in the recipe.
-  std::set<std::string> read_recipe(const core::CommandLine& line);
+  void declare_scans(core::CommandLine& line);
+  void declare_regions(core::CommandLine& line);
+  /// Reads the recipe, the preset and --like; what the command line says wins.
+  CohortJob make_job(core::Context& context);
+  /// Everything the result depends on, into the provenance.
+  void add_provenance(core::Context& context, const CohortJob& job) const;
 
   std::filesystem::path source_;
   std::filesystem::path out_;
   std::filesystem::path recipe_;
+  std::filesystem::path like_;  ///< weights or a run folder whose preprocessing is wanted
   std::filesystem::path exclude_;
-  std::filesystem::path bids_filter_;
-  bool list_series_ = false;
-  double memory_gb_ = 0;
   InputFilter filter_;
   PrepareOptions options_;
   core::ParameterTable table_;

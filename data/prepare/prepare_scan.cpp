@@ -1,272 +1,164 @@
 #include "data/prepare/prepare_scan.h"
 
-#include <fmt/format.h>
-
-#include <Eigen/Geometry>
 #include <Eigen/LU>
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "core/error.h"
-#include "core/files.h"
-#include "core/hash.h"
-#include "core/text.h"
-#include "data/cohort/way_back.h"
-#include "data/formats/nifti.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/resample.h"
-#include "data/prepare/inputs/scan_source.h"
-#include "data/prepare/inputs/sidecar.h"
-#include "data/prepare/label_numbers.h"
 #include "data/prepare/qc/qc_picture.h"
 #include "data/prepare/qc/sharpness.h"
 #include "data/prepare/registration/bias.h"
-#include "data/prepare/registration/elastix_program.h"
-#include "data/prepare/scan_labels.h"
-#include "data/prepare/smooth_roi.h"
+#include "data/prepare/stages/read_scan.h"
 
 namespace epvs::data {
 
 namespace {
 
-/// The crops of the papers leave out the thin end of the caudate's tail in most people.
-constexpr double kSmallOutsideCrop = 0.01;
-
 /// Around the region, for the sharpness of the scan there.
 constexpr double kSharpnessMarginMm = 10;
 
-Scan read_checked(const ScanInput& input, const SharedInputs& shared,
-                  const std::vector<PreprocessingOptions>& regions) {
-  Scan scan = read_image(counted_scan(input), shared.options().orientation());
-  const std::string name = input.scan.string();
-  const NonFinite bad = count_non_finite(scan.image);
-  if (bad.count > 0) {
-    throw core::InputError(
-        fmt::format("{} has {} voxels that are not finite (NaN or infinite), the first at {},{},{}",
-                    name, bad.count, bad.first[0], bad.first[1], bad.first[2]),
-        "replace them, for example by 0 outside the head");
+/// Stages 1 and 2.
+struct LocatedScan {
+  ReadScan read;
+  LocatedLabels labels;
+};
+
+LocatedScan locate(const ScanInput& input, const SharedInputs& shared,
+                   const std::vector<PreprocessingOptions>& regions, int threads,
+                   KnownRegistrations& known) {
+  LocatedScan located;
+  located.read = read_checked_scan(input, shared.options.orientation());
+  const auto any = [&regions](const auto& says) {
+    return std::any_of(regions.begin(), regions.end(), says);
+  };
+  if (any([](const auto& o) { return o.bias_correction == BiasCorrection::kN4; })) {
+    located.read.scan.image = correct_bias(located.read.scan.image);
   }
-  const auto [low, high] = std::minmax_element(scan.image.voxels.begin(), scan.image.voxels.end());
-  if (*low == *high) {
-    throw core::InputError(fmt::format("{} is constant: every voxel is {}", name,
-                                       core::format_number(static_cast<double>(*low))),
-                           "the scan is empty or was not converted properly");
-  }
-  if (corrects_bias(regions)) scan.image = correct_bias(scan.image);
-  return scan;
+  const bool rigid = any([](const auto& o) { return o.registration == GridRegistration::kRigid; });
+  located.labels = locate_labels(input, located.read.scan.image, shared, rigid, threads, known);
+  return located;
 }
 
-NetworkSpace network_space(const Scan& scan, const ScanLabels& found, const SharedInputs& shared,
+NetworkSpace network_space(const LocatedScan& located, const SharedInputs& shared,
                            const PreprocessingOptions& options) {
   NetworkSpace space;
-  if (options.registration == "rigid") {
-    space.grid = network_grid(shared.template_scan()->geometry, options.spacing_mm);
-    space.network_to_scan = found.scan_to_template_rigid().inverse();
+  if (options.registration == GridRegistration::kRigid) {
+    space.grid = network_grid(shared.template_scan->geometry, options.spacing_mm);
+    space.network_to_scan = located.labels.scan_to_template_rigid->inverse();
   } else {
-    space.grid = network_grid(scan.header.geometry, options.spacing_mm);
+    space.grid = network_grid(located.read.scan.header.geometry, options.spacing_mm);
   }
   return space;
 }
 
-std::vector<std::string> reasons_of(const QcRow& row, const ScanHeader& header,
-                                    const ScanLabels& found) {
-  std::vector<std::string> reasons = header.concerns;
-  const auto percent = [](double share) { return fmt::format("{:.1f}%", 100 * share); };
-  if (row.cut_fraction > 0) {
-    reasons.push_back(percent(row.cut_fraction) + " of the region is outside the scan");
-  }
-  if (row.edge_fraction > 0) {
-    reasons.push_back("the region touches the edge of the scan");
-  }
-  if (row.outside_crop_fraction > kSmallOutsideCrop) {
-    reasons.push_back(percent(row.outside_crop_fraction) + " of the region is outside the crop");
-  }
-  for (const std::string& reason : found.reasons()) reasons.push_back(reason);
-  return reasons;
+ScanOrigin origin_of(const ScanInput& input, const LocatedScan& located,
+                     const SharedInputs& shared) {
+  ScanOrigin origin;
+  origin.source.participant_id = input.participant_id;
+  origin.source.session_id = input.session_id;
+  set_source(origin.source, located.read.scan.header);
+  origin.source.source_path = input.scan.string();
+  origin.source.source_sha256 = located.read.sha256;
+  const std::vector<double>& ac = shared.options.ac_mm;
+  origin.anterior_commissure_mm = located.labels.template_to_scan({ac[0], ac[1], ac[2]});
+  return origin;
 }
 
-/// z in the crop of the anterior commissure, or -1.
-std::int64_t ac_slice(const ScanLabels& found, const SharedInputs& shared,
-                      const NetworkSpace& space, const Geometry& roi) {
-  const std::vector<double>& ac = shared.options().ac_mm;
-  const auto in_scan = found.template_to_scan({ac[0], ac[1], ac[2]});
-  if (!in_scan) return -1;
-  const Eigen::Vector3d world =
-      (space.network_to_scan.inverse() * in_scan->homogeneous()).head<3>();
-  const auto z = static_cast<std::int64_t>(std::llround(roi.to_voxel(world)[2]));
-  return z >= 0 && z < roi.shape[2] ? z : -1;
+/// The mask of a region on the scan's canonical grid, for the picture; it is moved from.
+QcRegion shown(PreparedRegion& region, const Geometry& canonical, int threads) {
+  const Volume<std::uint8_t> mask = std::move(region.whole);
+  return {region.options.region, region.qc.volume_mm3,
+          resample_mask(mask, canonical, region.row.network_to_source.inverse(), threads)};
+}
+
+Picture picture_of(const ScanInput& input, const LocatedLabels& labels,
+                   const Volume<float>& canonical, const std::vector<QcRegion>& regions,
+                   int threads) {
+  QcPicture picture;
+  picture.key = input.key();
+  picture.mi_before = labels.fit.information_before;
+  picture.mi_after = labels.fit.information_after;
+  if (labels.registered) picture.scan_to_labels = labels.maps.front().scan_to_labels;
+  return draw_qc_picture(picture, canonical, regions, threads);
+}
+
+/// The numbers that need more than the region itself.
+void complete(QcRow& qc, const LocatedScan& located, const Volume<float>& canonical,
+              const Volume<std::uint8_t>& mask) {
+  const LocatedLabels& labels = located.labels;
+  qc.mi_before = labels.fit.information_before;
+  qc.mi_after = labels.fit.information_after;
+  qc.overlap = labels.fit.overlap;
+  qc.sharpness_per_mm = sharpness_per_mm(canonical, box_around(mask, kSharpnessMarginMm));
+  qc.reasons = located.read.scan.header.concerns;
+  for (const std::string& reason : reasons_of(qc)) qc.reasons.push_back(reason);
+  for (const std::string& reason : labels.reasons) qc.reasons.push_back(reason);
 }
 
 }  // namespace
 
-SharedInputs::SharedInputs(const PrepareOptions& options)
-    : options_(options),
-      table_(options.region_table()),
-      white_matter_table_(options.white_matter_table()) {
-  sources_ = core::Json::object();
-  if (!options.transforms.empty()) {
-    core::require_exists(options.transforms, "the folder of transforms");
-  }
-  if (!options.template_scan.empty()) {
-    core::require_exists(options.template_scan, "the template");
-    Scan scan = read_image({options.template_scan, {}}, options.orientation());
-    for (const std::string& concern : scan.header.concerns) {
-      concerns_.push_back(options.template_scan.filename().string() + ": " + concern);
-    }
-    template_ = std::move(scan.image);
-    sources_["template"] = core::sha256_file(options.template_scan);
-  }
-  if (options.registration_program == "elastix") require_elastix();
-  sources_["atlases"] = core::Json::array();
-  for (const std::string& path : options.atlases) {
-    core::require_exists(path, "the atlas");
-    Volume<std::int32_t> atlas = read_label_image(path, options.orientation(), &concerns_);
-    const std::string foreign = foreign_numbers_text(atlas, table_.source());
-    if (!foreign.empty()) concerns_.push_back(path + " has " + foreign);
-    std::set<std::int64_t> numbers(atlas.voxels.begin(), atlas.voxels.end());
-    numbers.erase(0);
-    const std::vector<std::int64_t> labels(numbers.begin(), numbers.end());
-    if (labels.empty()) throw core::InputError(fmt::format("the atlas {} has no labels", path));
-    const double outside = fraction_outside_scan(atlas, labels, template_->geometry);
-    if (outside > 0.01) {
-      throw core::InputError(fmt::format("{:.0f}% of the atlas {} lies outside the template {}",
-                                         100 * outside, path, options.template_scan.string()),
-                             "an atlas must be drawn in the world space of its template");
-    }
-    atlases_.push_back(std::move(atlas));
-    sources_["atlases"].push_back(core::sha256_file(path));
-  }
-}
-
-std::optional<RegistrationResult> SharedInputs::recall(const std::string& name) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = registrations_.find(name);
-  return found == registrations_.end() ? std::nullopt : std::optional(found->second);
-}
-
-void SharedInputs::remember(const std::string& name, const RegistrationResult& result) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  registrations_[name] = result;
-}
-
-bool corrects_bias(const std::vector<PreprocessingOptions>& regions) {
-  return std::any_of(regions.begin(), regions.end(),
-                     [](const auto& options) { return options.bias_correction == "n4"; });
-}
-
-std::optional<DeformableResult> SharedInputs::recall_deformation(const std::string& key) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = deformations_.find(key);
-  return found == deformations_.end() ? std::nullopt : std::optional(found->second);
-}
-
-void SharedInputs::remember_deformation(const std::string& key,
-                                        const DeformableResult& result) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  deformations_[key] = result;
+PreparedRegion prepare_region(const Volume<float>& scan, const std::vector<LabelMap>& maps,
+                              const NetworkSpace& space, const ScanOrigin& origin,
+                              const PreprocessingOptions& options, const RegionRules& rules,
+                              int threads) {
+  RegionOnGrid region = cut_region(maps, options, space, scan.geometry, rules, threads);
+  const Geometry& box = region.hard.geometry;
+  const Volume<float> image =
+      resample(scan, box, Interpolation::kLinear, space.network_to_scan, threads);
+  const Volume<std::uint8_t> view = field_of_view(scan.geometry, box, space.network_to_scan);
+  SmoothRoi roi = smooth_roi(image, region.hard, options, threads, &view);
+  return record(origin, options, space, std::move(region), std::move(roi));
 }
 
 PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
-                          const std::vector<PreprocessingOptions>& regions, int threads) {
+                          const std::vector<PreprocessingOptions>& regions, int threads,
+                          KnownRegistrations known) {
   const auto start = std::chrono::steady_clock::now();
-  const Scan scan = read_checked(input, shared, regions);
+  const LocatedScan located = locate(input, shared, regions, threads, known);
+  const Volume<float>& scan = located.read.scan.image;
+  const Volume<float> canonical = to_canonical(scan);
+  const ScanOrigin origin = origin_of(input, located, shared);
   PreparedScan result;
-  result.warnings = scan.header.warnings;
-  const bool rigid = std::any_of(regions.begin(), regions.end(), [](const auto& options) {
-    return options.registration == "rigid";
-  });
-  const ScanLabels found(input, scan.image, shared, rigid, threads);
-  const Volume<float> canonical = to_canonical(scan.image);
-  const std::string sha256 = sha256_of(counted_scan(input));
-  result.facts = sidecar_facts(input.scan);
-  std::vector<QcRegion> shown;
+  std::vector<QcRegion> pictured;
   for (const PreprocessingOptions& options : regions) {
-    const NetworkSpace space = network_space(scan, found, shared, options);
-    const RegionOnGrid region = make_region(found.maps(), options, space, scan.header.geometry,
-                                            shared.options().region_rules(), threads);
-    const Geometry& box = region.hard.geometry;
-    const Volume<float> image =
-        resample(scan.image, box, Interpolation::kLinear, space.network_to_scan, threads);
-    const Volume<std::uint8_t> view =
-        field_of_view(scan.header.geometry, box, space.network_to_scan);
-    SmoothRoi roi = smooth_roi(image, region.hard, options, threads, &view);
-
-    PreparedRegion prepared;
-    prepared.options = options;
-    prepared.extent = region_extent(region);
-    CohortRow& row = prepared.row;
-    row.participant_id = input.participant_id;
-    row.session_id = input.session_id;
-    row.roi = roi.roi.geometry;
-    row.network_to_source = space.network_to_scan;
-    set_source(row, scan.header);
-    for (std::size_t i = 0; i < 3; ++i) {
-      row.crop_origin[i] = region.box_origin[i] + roi.crop_origin[i];
+    try {
+      PreparedRegion region =
+          prepare_region(scan, located.labels.maps, network_space(located, shared, options), origin,
+                         options, shared.options.region_rules(), threads);
+      pictured.push_back(shown(region, canonical.geometry, threads));
+      complete(region.qc, located, canonical, pictured.back().mask);
+      result.regions.push_back(std::move(region));
+    } catch (const core::InputError& error) {
+      if (regions.size() == 1) throw;
+      result.missing.push_back({options.region, error.what(), error.hint()});
     }
-    row.intensity_offset = roi.intensity_offset;
-    row.intensity_scale = roi.intensity_scale;
-    row.ac_slice = ac_slice(found, shared, space, row.roi);
-    row.label_source = options.label_source;
-    row.source_path = name_of(counted_scan(input));
-    row.source_sha256 = sha256;
-    row.region_volume_mm3 = roi.region_volume_mm3;
-    row.region_cut_fraction = std::max(region.fraction_outside, roi.cut_fraction);
-    row.region_outside_crop_fraction = roi.outside_crop_fraction;
-
-    QcRow qc;
-    qc.participant_id = input.participant_id;
-    qc.session_id = input.session_id;
-    qc.region = options.region;
-    qc.volume_mm3 = roi.region_volume_mm3;
-    qc.label_volume_mm3 = region.label_volume_mm3;
-    qc.cut_fraction = row.region_cut_fraction;
-    qc.edge_fraction = roi.edge_fraction;
-    qc.outside_crop_fraction = roi.outside_crop_fraction;
-    qc.intensity_min = roi.intensity_offset;
-    qc.intensity_max = roi.intensity_offset + 1.0 / roi.intensity_scale;
-    qc.mi_before = found.information_before();
-    qc.mi_after = found.information_after();
-    qc.overlap = found.overlap();
-    qc.reasons = reasons_of(qc, scan.header, found);
-    shown.push_back(
-        {options.region, roi.region_volume_mm3,
-         resample_mask(region.hard, canonical.geometry, space.network_to_scan.inverse(), threads)});
-    qc.sharpness_per_mm =
-        sharpness_per_mm(canonical, box_around(shown.back().mask, kSharpnessMarginMm));
-    qc.jacobian_min = found.jacobian_min();
-    result.qc.push_back(qc);
-
-    prepared.volumes.roi = std::move(roi.roi.voxels);
-    prepared.volumes.hard = std::move(roi.hard.voxels);
-    prepared.volumes.soft = std::move(roi.soft.voxels);
-    result.regions.push_back(std::move(prepared));
   }
-  QcPicture picture;
-  picture.key = input.key();
-  picture.mi_before = found.information_before();
-  picture.mi_after = found.information_after();
-  if (found.labels_are_registered()) picture.scan_to_labels = found.maps().front().scan_to_labels;
-  result.picture = draw_qc_picture(picture, canonical, shown, threads);
-  result.transforms = found.transforms();
-  if (found.deformation() != nullptr) result.deformation = *found.deformation();
-  for (const std::string& warning : found.warnings()) result.warnings.push_back(warning);
+  if (result.regions.empty()) {
+    throw core::InputError("no region could be made; the first: " + result.missing.front().error,
+                           result.missing.front().hint);
+  }
+  result.picture = picture_of(input, located.labels, canonical, pictured, threads);
+  result.facts = located.read.facts;
+  result.transforms = located.labels.transforms;
+  result.warnings = located.read.scan.header.warnings;
+  result.warnings.insert(result.warnings.end(), located.labels.warnings.begin(),
+                         located.labels.warnings.end());
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  for (QcRow& row : result.qc) row.seconds = seconds.count();
+  for (PreparedRegion& region : result.regions) region.qc.seconds = seconds.count();
   return result;
 }
 
 std::vector<Shape> region_extents(const ScanInput& input, const SharedInputs& shared,
-                                  const std::vector<PreprocessingOptions>& regions, int threads) {
-  const Scan scan = read_checked(input, shared, regions);
-  const bool rigid = std::any_of(regions.begin(), regions.end(), [](const auto& options) {
-    return options.registration == "rigid";
-  });
-  const ScanLabels found(input, scan.image, shared, rigid, threads);
+                                  const std::vector<PreprocessingOptions>& regions, int threads,
+                                  KnownRegistrations& known) {
+  const LocatedScan located = locate(input, shared, regions, threads, known);
   std::vector<Shape> extents;
   for (const PreprocessingOptions& options : regions) {
     extents.push_back(region_extent(
-        make_region(found.maps(), options, network_space(scan, found, shared, options),
-                    scan.header.geometry, shared.options().region_rules(), threads)));
+        cut_region(located.labels.maps, options, network_space(located, shared, options),
+                   located.read.scan.header.geometry, shared.options.region_rules(), threads)));
   }
   return extents;
 }

@@ -3,12 +3,10 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "core/version.h"
-#include "data/prepare/inputs/scan_source.h"
-#include "data/prepare/inputs/sidecar.h"
 #include "data/prepare/qc/qc.h"
 #include "data/prepare/registration/transform_file.h"
 #include "data/prepare/registration/transform_search.h"
-#include "data/prepare/scan_labels.h"
+#include "data/prepare/stages/read_scan.h"
 
 namespace epvs::data {
 
@@ -17,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// Raised when what a part or its picture holds changes within a version.
-constexpr int kLayout = 3;
+constexpr int kLayout = 4;
 
 core::Json cso_numbers(const RegionTable& table) {
   return {table.cso().white_matter, table.cso().ventricles, table.cso().caudate};
@@ -58,7 +56,7 @@ std::vector<PreprocessingOptions> PreparedParts::regions_of(const ScanInput& inp
 }
 
 std::string PreparedParts::hash(const ScanInput& input) const {
-  const PrepareOptions& options = shared_.options();
+  const PrepareOptions& options = shared_.options;
   core::Json document;
   document["version"] = core::kVersion;
   document["layout"] = kLayout;
@@ -66,31 +64,29 @@ std::string PreparedParts::hash(const ScanInput& input) const {
   for (const PreprocessingOptions& region : regions_of(input)) {
     document["regions"].push_back(region.to_json());
   }
-  document["rules"] = {options.label_interpolation,
-                       options.labels_space,
+  document["rules"] = {core::to_text(options.label_interpolation),
+                       core::to_text(options.labels_space),
                        options.cso_above_mm,
                        options.cso_slab_mm,
                        options.ac_mm,
                        options.float16,
                        options.transforms.string(),
                        options.assume_orientation,
-                       options.atlas_registration,
-                       options.registration_program,
-                       cso_numbers(shared_.table()),
-                       cso_numbers(shared_.white_matter_table())};
-  document["sources"] = shared_.sources();
+                       core::to_text(options.atlas_registration),
+                       cso_numbers(shared_.table),
+                       cso_numbers(shared_.white_matter_table)};
+  document["sources"] = shared_.sources;
   document["transforms"] = transform_hashes(options.transforms, input.key());
-  document["scan"] = {input.scan.string(), sha256_of(counted_scan(input))};
+  document["scan"] = {input.scan.string(), core::sha256_file(input.scan)};
   document["facts"] = sidecar_facts(input.scan);
   if (!options.uses_atlas()) {
-    document["labels"] =
-        core::sha256_file(input.labels.empty() ? labels_of(input, options.labels) : input.labels);
+    document["labels"] = core::sha256_file(label_file(input, options.labels));
   }
   if (!options.white_matter.empty()) {
     document["white_matter"] = core::sha256_file(labels_of(input, options.white_matter));
   }
-  if (options.labels_space == "t1w" && !input.t1w.empty()) {
-    document["t1w"] = sha256_of(t1w_scan(input));
+  if (options.labels_space == LabelsSpace::kT1w && !input.t1w.empty()) {
+    document["t1w"] = core::sha256_file(input.t1w);
   }
   return core::sha256_text(document.dump());
 }
@@ -101,7 +97,8 @@ bool PreparedParts::finished(const ScanInput& input) const {
   }
   try {
     const core::Json document = core::read_json(record(input));
-    return document.value("hash", std::string()) == hash(input) && document.contains("qc");
+    return document.value("hash", std::string()) == hash(input) && document.contains("qc") &&
+           document.at("missing").empty();
   } catch (const core::InputError&) {  // damaged, or the scan itself is unreadable: do it again
     return false;
   }
@@ -124,7 +121,7 @@ void PreparedParts::save(const ScanInput& input, const PreparedScan& scan,
   for (const PreparedRegion& region : scan.regions) regions.push_back(region.options);
   std::error_code ignored;
   fs::remove(record(input), ignored);
-  CohortWriter writer(volumes(input), regions, provenance, shared_.options().float16);
+  CohortWriter writer(volumes(input), regions, provenance, shared_.options.float16);
   for (const PreparedRegion& region : scan.regions) {
     writer.append(region.options.region, region.row, region.volumes);
   }
@@ -133,17 +130,14 @@ void PreparedParts::save(const ScanInput& input, const PreparedScan& scan,
   for (const NamedTransform& transform : scan.transforms) {
     write_transform(qc_ / "transforms" / transform_file_name(input.key(), transform.name),
                     transform.matrix);
-    if (scan.deformation && transform.name == "from-T2w_to-template_affine") {
-      write_deformable_transform(
-          qc_ / "transforms" / transform_file_name(input.key(), "from-T2w_to-template_deformable"),
-          {transform.matrix, *scan.deformation});
-    }
   }
   core::Json document;
   document["hash"] = hash(input);
   document["facts"] = scan.facts;
   document["qc"] = core::Json::array();
-  for (const QcRow& row : scan.qc) document["qc"].push_back(row.to_json());
+  for (const PreparedRegion& region : scan.regions) document["qc"].push_back(region.qc.to_json());
+  document["missing"] = core::Json::array();
+  for (const MissingRegion& region : scan.missing) document["missing"].push_back(region.region);
   core::write_json(record(input), document);
 }
 

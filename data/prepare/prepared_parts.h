@@ -20,9 +20,10 @@ class PreparedParts {
   std::filesystem::path volumes(const ScanInput& input) const;
   /// The regions of the job that are not excluded for this scan.
   std::vector<PreprocessingOptions> regions_of(const ScanInput& input) const;
+  /// All its regions are there, made from the same files with the same options.
   bool finished(const ScanInput& input) const;
   std::vector<QcRow> qc_rows(const ScanInput& input) const;
-  /// Of a finished scan: what its sidecars say (sidecar.h).
+  /// Of a scan that was saved: what its sidecars say (sidecar_facts).
   core::Json facts(const ScanInput& input) const;
   /// Volumes, picture and transforms, then the record. Throws RunError (disk full).
   void save(const ScanInput& input, const PreparedScan& scan, const core::Json& provenance) const;

@@ -228,7 +228,6 @@ void SplitCommand::run(core::Context& context) {
   fmt::print("{}", sizes.to_aligned(12));
   if (context.dry_run) return;
   context.provenance.add("seed", context.seed);
-  context.provenance.add("options", table_.to_json());
   splits.write(out_);
   context.provenance.write_beside(out_);
 }

@@ -7,10 +7,9 @@
 
 #include "core/files.h"
 #include "data/cohort/cohort.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/data/dicom_writer.h"
 #include "tests/unit/data/head_phantom.h"
 
 namespace epvs {
@@ -128,8 +127,8 @@ void write_nifti2(const fs::path& path, const Volume<float>& volume) {
 
 struct Route {
   const char* name;
-  const char* input;  ///< bids, table, dicom; how the scan comes
-  const char* file;   ///< nifti1, nifti2, mgz, dicom
+  const char* input;  ///< bids, table: how the scan comes
+  const char* file;   ///< nifti1, nifti2, mgz
   const char* order;  ///< where the stored axes run to
   bool oblique;
 };
@@ -152,12 +151,9 @@ class LeftStaysLeft : public testing::TestWithParam<Route> {
     if (file == "nifti1") data::write_nifti(image, scan);
     if (file == "nifti2") write_nifti2(image, scan);
     if (file == "mgz") write_mgh(image, scan);
-    if (file == "dicom") tests::write_dicom_series(folder_ / "dicom/sub-01/s", scan);
-    if (std::string(route.input) == "dicom") return "dicom";
     if (is_bids) return "bids";
     core::write_text(folder_ / "scans.tsv",
-                     "participant_id\tt2w\nsub-01\t" +
-                         (file == "dicom" ? "dicom/sub-01" : image.filename().string()) + "\n");
+                     "participant_id\tt2w\nsub-01\t" + image.filename().string() + "\n");
     return "scans.tsv";
   }
   CommandResult prepare(const std::string& source, const std::vector<std::string>& extra) const {
@@ -213,11 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Route{"table_nifti2_LPS_oblique", "table", "nifti2", "LPS", true},
                     Route{"bids_nifti2_RSA", "bids", "nifti2", "RSA", false},
                     Route{"bids_mgh_LIA", "bids", "mgz", "LIA", false},
-                    Route{"table_mgh_RAS_oblique", "table", "mgz", "RAS", true},
-                    Route{"dicom_axial_LPS", "dicom", "dicom", "LPS", false},
-                    Route{"dicom_sagittal_oblique", "dicom", "dicom", "PIL", true},
-                    Route{"dicom_coronal", "dicom", "dicom", "LIP", false},
-                    Route{"table_dicom_RAS", "table", "dicom", "RAS", false}),
+                    Route{"table_mgh_RAS_oblique", "table", "mgz", "RAS", true}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
 /// The control: a header that lies about its sides is not seen by anybody, and the spot comes out
@@ -306,7 +298,7 @@ TEST_F(LeftStaysLeftRegistered, ByAnAtlas) {
 
 TEST_F(LeftStaysLeftRegistered, InTheSpaceOfTheTemplate) {
   write_template();
-  const Route route{"", "dicom", "dicom", "LPS", false};
+  const Route route{"", "table", "nifti1", "LPS", false};
   Volume<float> scan = tests::scan_head(scan_grid(route), pose_, true);
   const float lowest = *std::min_element(scan.voxels.begin(), scan.voxels.end());
   for (float& value : scan.voxels) value = std::round(value - lowest);

@@ -3,7 +3,7 @@
 
 #include "core/table.h"
 #include "data/cohort/cohort.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
 #include "tests/cli/prepare_fixture.h"
 
@@ -104,29 +104,11 @@ TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
   EXPECT_NEAR(again.number(0, "mi_after"), qc.number(0, "mi_after"), 0.01);
 }
 
-TEST_F(PrepareByAtlas, TheDeformationIsSavedAndUsedAgain) {
-  expect(by_atlas({"--atlas-registration", "deformable", "--bias-correction", "n4"}), 0, {});
-  const data::CohortReader reader(folder_ / "out.h5");
-  EXPECT_LT((region_centre(reader) - true_centre()).norm(), 1.5);
-  EXPECT_EQ(reader.rows("bg")[0].label_source, "atlas_deformable");
-  EXPECT_EQ(reader.options("bg").bias_correction, "n4");
-  const core::Table qc = core::Table::read(folder_ / "out_qc/qc.tsv");
-  EXPECT_GT(qc.number(0, "jacobian_min"), 0.2);
-  fs::rename(folder_ / "out.h5", folder_ / "first.h5");
-  fs::rename(folder_ / "out_qc/transforms", folder_ / "saved");
-  const std::vector<std::string> again = {
-      "--atlas-registration", "deformable", "--bias-correction", "n4", "--transforms", "saved"};
-  expect(by_atlas(again), 0, {});
-  const data::CohortReader second(folder_ / "out.h5");
-  EXPECT_EQ(reader.read_hard("bg", 0), second.read_hard("bg", 0));
-  EXPECT_EQ(reader.read_roi("bg", 0), second.read_roi("bg", 0));
-}
-
 TEST_F(PrepareByAtlas, P1MovesTheScanToTheTemplate) {
   expect(by_atlas({"--preset", "p1"}), 0, {});
   const data::CohortReader reader(folder_ / "out.h5");
-  EXPECT_EQ(reader.options("bg").registration, "rigid");
-  EXPECT_EQ(reader.options("bg").normalisation, "max");
+  EXPECT_EQ(reader.options("bg").registration, data::GridRegistration::kRigid);
+  EXPECT_EQ(reader.options("bg").normalisation, data::Normalisation::kMax);
   // The region is found in the scan, and the network's world is the template's.
   EXPECT_LT((region_centre(reader) - true_centre()).norm(), 1.5);
   const data::CohortRow& row = reader.rows("bg")[0];

@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "core/table.h"
 #include "data/cohort/cohort.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
 #include "tests/cli/prepare_fixture.h"
 
@@ -161,7 +161,7 @@ TEST_F(Prepare, LikeWeightsAndRecipe) {
   wanted.crop_voxels = {16, 12, 8};
   wanted.dilation_voxels = 1;
   wanted.sigma_voxels = 0.5;
-  wanted.normalisation = "max";
+  wanted.normalisation = data::Normalisation::kMax;
   const core::Json ours = {{"preprocessing", wanted.to_json()}};
   const std::string header = core::Json{{"__metadata__", {{"epvs", ours.dump()}}}}.dump();
   std::ofstream file(folder_ / "w.safetensors", std::ios::binary);
@@ -176,7 +176,7 @@ TEST_F(Prepare, LikeWeightsAndRecipe) {
   EXPECT_TRUE(data::CohortReader(folder_ / "out.h5").options("bg").differences(wanted).empty());
   fs::remove(folder_ / "out.h5");
   expect(prepare({"--like", "w.safetensors"}), 2,
-         {"--like contradicts", "spacing_mm: 1,1,1 and 2,2,2"});
+         {"--like contradicts", "prepare.spacing_mm is 1,1,1 by the command line, but 2,2,2"});
 
   core::write_text(
       folder_ / "r.toml",

@@ -1,16 +1,13 @@
-// `epvs prepare` and inputs that need a choice: DICOM folders, filters, doubtful orientations.
+// `epvs prepare` and inputs that need a choice: DICOM folders, doubtful orientations, label numbers.
 #include <algorithm>
 #include <cstring>
 
 #include "core/files.h"
-#include "core/json.h"
 #include "core/table.h"
-#include "core/text.h"
 #include "data/cohort/cohort.h"
 #include "data/formats/nifti.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/block_labels.h"
-#include "tests/unit/data/dicom_writer.h"
 #include "tests/unit/data/head_phantom.h"
 
 namespace epvs {
@@ -20,7 +17,6 @@ namespace fs = std::filesystem;
 using data::Geometry;
 using data::Volume;
 using tests::CommandResult;
-using tests::DicomSlice;
 
 class PrepareInputs : public testing::Test {
  protected:
@@ -54,15 +50,6 @@ class PrepareInputs : public testing::Test {
     all.insert(all.end(), extra.begin(), extra.end());
     return tests::run_epvs(all, folder_.path());
   }
-  void add_series(const std::string& place, const std::string& number,
-                  const std::string& description) const {
-    tests::write_dicom_series(folder_ / place, noise(grid_), [&](std::size_t, DicomSlice& slice) {
-      slice.study_uid = "1.2." + std::to_string(std::hash<std::string>{}(place.substr(0, 10)));
-      slice.series_uid = slice.study_uid + "." + number;
-      slice.series_number = number;
-      slice.description = description;
-    });
-  }
   static void expect(const CommandResult& result, int exit_code,
                      const std::vector<std::string>& texts) {
     EXPECT_EQ(result.exit_code, exit_code) << result.err;
@@ -86,66 +73,10 @@ class PrepareInputs : public testing::Test {
   tests::TemporaryFolder folder_;
 };
 
-TEST_F(PrepareInputs, DicomFoldersOfACohort) {
-  add_series("dicom/p1/t2", "3", "T2 TSE");
-  add_series("dicom/p1/t1", "4", "T1 MPRAGE");
-  add_series("dicom/p2/t2", "7", "T2 TSE");
-  add_series("dicom/p3/t2", "3", "FLAIR");
-  CommandResult result = tests::run_epvs({"prepare", "dicom", "--list-series"}, folder_.path());
-  expect(result, 0, {});
-  const core::Table table = core::Table::parse(result.out, "out");
-  ASSERT_EQ(table.rows(), 4U);
-  EXPECT_EQ(table.cell(1, "series"), "4");
-  EXPECT_EQ(table.cell(1, "description"), "T1 MPRAGE");
-  EXPECT_EQ(table.cell(2, "participant_id"), "p2");
-  EXPECT_EQ(table.cell(2, "matrix"), "40x40x50");
-
-  result = prepare("dicom", {"--series", "t2 tse"});
-  expect(result, 4, {"1 of 3 scans failed: p3"});
-  EXPECT_NE(result.err.find("no series 't2 tse'; it has: 3 'FLAIR'"), std::string::npos);
-  const data::CohortReader reader(folder_ / "out.h5");
-  ASSERT_EQ(reader.rows("bg").size(), 2U);
-  const data::CohortRow& row = reader.rows("bg")[0];
-  EXPECT_EQ(row.participant_id, "p1");
-  EXPECT_TRUE(row.source.same_as(grid_));
-  EXPECT_EQ(row.region_volume_mm3, 2 * 6 * 12 * 8);
-  EXPECT_NE(row.source_path.find("dicom/p1#1.2."), std::string::npos);
-
-  // The same scan as NIfTI gives the same cohort, to the last bit.
-  data::write_nifti(folder_ / "same.nii.gz", noise(grid_));
-  core::write_text(folder_ / "scans.tsv", "participant_id\tt2w\np1\tsame.nii.gz\n");
-  const std::vector<float> from_dicom = reader.read_roi("bg", 0);
-  expect(prepare("scans.tsv"), 0, {});
-  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").read_roi("bg", 0), from_dicom);
-
-  expect(prepare("dicom"), 4, {"p1 has 2 series to choose from", "1 of 3 scans failed: p1"});
-  expect(prepare("scans.tsv", {"--series", "3"}), 2,
-         {"--series and --t1w-series choose from DICOM"});
-  expect(prepare("scans.tsv", {"--list-series"}), 3, {"no DICOM folder whose series"});
+TEST_F(PrepareInputs, ADicomFolderIsToldToConvert) {
+  core::write_text(folder_ / "dicom/p1/IM0001", std::string(128, '\0') + "DICM rest");
+  expect(prepare("dicom"), 3, {"dicom holds DICOM files", "dcm2niix"});
   expect(tests::run_epvs({"prepare", "dicom"}, folder_.path()), 2, {"OUT is missing"});
-  expect(tests::run_epvs({"inspect", "dicom"}, folder_.path()), 3,
-         {"for a folder of DICOM: epvs prepare FOLDER --list-series"});
-}
-
-TEST_F(PrepareInputs, NoOutputNamesThePatient) {
-  add_series("dicom/p1/t2", "3", "T2 TSE");
-  add_series("dicom/p2/t2", "3", "T2 TSE");
-  fs::resize_file(folder_ / "dicom/p2/t2/IM0007", 1500);
-  const CommandResult result = prepare("dicom");
-  expect(result, 4, {"IM0007", "damaged or cut off"});
-  std::vector<std::string> texts = {result.out, result.err};
-  for (const auto& entry : fs::recursive_directory_iterator(folder_.path())) {
-    const bool is_input = entry.path().string().find("dicom/") != std::string::npos;
-    if (entry.is_regular_file() && !is_input) texts.push_back(core::read_text(entry.path()));
-  }
-  EXPECT_GT(texts.size(), 6U);
-  for (const std::string& text : texts) {
-    EXPECT_EQ(text.find("Secret"), std::string::npos);
-    EXPECT_EQ(text.find("secret-id"), std::string::npos);
-  }
-  // A folder that is named like the person would do it: a word about that.
-  add_series("named/secret_somebody/t2", "3", "T2 TSE");
-  expect(prepare("named"), 0, {"bears the name of the person"});
 }
 
 TEST_F(PrepareInputs, DoubtfulOrientationsAreRefusedUntilTheyAreSettled) {
@@ -197,18 +128,6 @@ TEST_F(PrepareInputs, ForeignLabelNumbersAreNamed) {
   core::write_text(folder_ / "own.toml", "[regions]\nbg = [11, 50]\n");
   expect(prepare("scans.tsv", {"--lut", "own.toml"}), 0, {});
   EXPECT_EQ(qc_reason(), "n/a");
-}
-
-TEST_F(PrepareInputs, AFilterFileChooses) {
-  for (const char* name : {"sub-1_acq-a_T2w.nii.gz", "sub-1_acq-b_T2w.nii.gz"}) {
-    fs::create_directories(folder_ / "bids/sub-1/anat");
-    data::write_nifti(folder_ / ("bids/sub-1/anat/" + std::string(name)), noise(grid_));
-  }
-  expect(prepare("bids"), 3, {"2 scans to choose from", "--bids-filter-file"});
-  core::write_text(folder_ / "f.json", R"({"t2w": {"acquisition": "b"}, "bold": {}})");
-  expect(prepare("bids", {"--bids-filter-file", "f.json"}), 0, {"'bold' is not read here"});
-  EXPECT_NE(data::CohortReader(folder_ / "out.h5").rows("bg")[0].source_path.find("acq-b"),
-            std::string::npos);
 }
 
 }  // namespace

@@ -103,17 +103,28 @@ TEST_F(Prepare, TwoOutputsInOneFolderHaveTheirOwnFailures) {
   EXPECT_FALSE(fs::exists(folder_ / "other_qc/failed.tsv"));
 }
 
-TEST_F(Prepare, AMemoryBudgetLimitsTheScansAtATime) {
-  for (int i = 1; i <= 4; ++i) add("sub-0" + std::to_string(i));
-  expect(prepare({"--threads", "2", "--memory-gb", "4"}), 0, {"up to 2 scans at a time"});
-  fs::rename(folder_ / "out.h5", folder_ / "two.h5");
-  expect(prepare({"--threads", "2", "--memory-gb", "0.01"}), 0,
-         {"sub-03 needs about 0.1 GiB of memory, more than the budget of 0.0 GiB: it is prepared "
-          "alone",
-          "up to 1 scans at a time, 2 threads each"});
-  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").fingerprint(),
-            data::CohortReader(folder_ / "two.h5").fingerprint());
-  expect(prepare({"--force", "--memory-gb", "-1"}), 2, {"--memory-gb"});
+TEST_F(Prepare, ARegionThatCannotBeMadeLeavesTheOthers) {
+  add("sub-01");
+  add("sub-02");
+  const std::vector<std::string> both = {"--regions", "bg,hippocampi"};  // there is no label 17, 53
+  expect(prepare(both), 4,
+         {"sub-01 hippocampi", "labels/sub-01.nii.gz", "17,53",
+          "2 regions of other scans failed: sub-01 hippocampi, sub-02"});
+  const core::Table failed = core::Table::read(folder_ / "out_qc/failed.tsv");
+  ASSERT_EQ(failed.rows(), 2U);
+  EXPECT_EQ(failed.cell(1, "participant_id"), "sub-02");
+  EXPECT_EQ(failed.cell(1, "region"), "hippocampi");
+  EXPECT_NE(failed.cell(1, "hint").find("add an atlas"), std::string::npos);
+  const data::CohortReader reader(folder_ / "out.h5");
+  EXPECT_EQ(reader.rows("bg").size(), 2U);
+  EXPECT_EQ(reader.regions(), std::vector<std::string>{"bg"});
+  // Mended, it is made again; the other scan is too, for it still lacks the region.
+  Volume<std::int32_t> mended = tests::block_labels(grid_);
+  for (std::int32_t& label : mended.voxels) label = label == 11 ? 17 : label;
+  add("sub-01", noise(grid_), mended);
+  expect(prepare({"--regions", "bg,hippocampi", "--force"}), 4,
+         {"1 regions of other scans failed: sub-02 hippocampi"});
+  EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("hippocampi").size(), 1U);
 }
 
 TEST_F(Prepare, ARealFullDiskIsARunError) {

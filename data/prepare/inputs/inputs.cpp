@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <fstream>
+#include <string_view>
 #include <tuple>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "data/prepare/inputs/dicom_series.h"
 #include "data/prepare/inputs/inputs_sources.h"
 
 namespace epvs::data {
@@ -24,6 +26,20 @@ std::vector<fs::path> folders_in(const fs::path& folder, const std::string& pref
   }
   std::sort(found.begin(), found.end());
   return found;
+}
+
+void refuse_dicom(const fs::path& folder) {
+  for (auto entry = fs::recursive_directory_iterator(folder); entry != fs::end(entry); ++entry) {
+    if (!entry->is_regular_file()) continue;
+    std::ifstream file(entry->path(), std::ios::binary);
+    std::array<char, 132> start{};
+    file.read(start.data(), start.size());
+    if (!file || std::string_view(start.data() + 128, 4) != "DICM") continue;
+    throw core::InputError(
+        fmt::format("{} holds DICOM files ({})", folder.string(), entry->path().string()),
+        "convert them to NIfTI first, for example: dcm2niix -z y -f %i_%p -o OUT " +
+            folder.string());
+  }
 }
 
 void require_participants(const InputFilter& filter, const std::vector<std::string>& there,
@@ -47,18 +63,17 @@ std::vector<ScanInput> find_scans(const fs::path& source, const InputFilter& fil
                                   std::vector<std::string>* skipped) {
   core::require_exists(source, "the folder or table of scans");
   std::vector<ScanInput> inputs;
-  if (!fs::is_directory(source)) {
-    inputs = read_scan_table(source, filter);
-  } else if (!is_bids(source) && holds_dicom(source)) {
-    inputs = read_dicom_folders(source, filter);
-  } else {
+  if (fs::is_directory(source)) {
+    if (!is_bids(source)) refuse_dicom(source);
     inputs = read_bids(source, filter, skipped);
+  } else {
+    inputs = read_scan_table(source, filter);
   }
   if (inputs.empty()) {
     throw core::InputError(
         fmt::format("{} has no scan to prepare", source.string()),
         "BIDS: sub-*/[ses-*/]anat/*_T2w.nii.gz (or PDw); a table: columns participant_id and t2w; "
-        "see also --participant-label, --session-label, --run, --suffix, --bids-filter-file");
+        "see also --participant-label, --session-label, --run, --suffix");
   }
   std::sort(inputs.begin(), inputs.end(), [](const ScanInput& a, const ScanInput& b) {
     return std::tie(a.participant_id, a.session_id) < std::tie(b.participant_id, b.session_id);
@@ -71,13 +86,6 @@ std::vector<ScanInput> find_scans(const fs::path& source, const InputFilter& fil
     }
   }
   for (const ScanInput& input : inputs) {
-    const bool has_dicom = fs::is_directory(input.scan) || fs::is_directory(input.t1w);
-    if (!has_dicom && (!filter.series.empty() || !filter.t1w_series.empty())) {
-      throw core::UsageError(
-          fmt::format("--series and --t1w-series choose from DICOM folders; {} has none",
-                      input.key()),
-          "leave them out");
-    }
     if (input.key().find('/') != std::string::npos) {
       throw core::InputError(fmt::format("participant_id '{}' has a slash", input.key()),
                              "it names files: use letters, digits, - and _");
@@ -92,8 +100,7 @@ const fs::path& required_t1w(const ScanInput& input) {
       input.t1w_problem.empty()
           ? fmt::format("{} has no T1w scan, but its labels are in T1w space", input.key())
           : input.t1w_problem,
-      "add the T1w scan or choose one (--run, --bids-filter-file, --t1w-series, a table of scans), "
-      "or give labels in the space of the T2w scan");
+      "add the T1w scan or choose one (--run, or a table of scans), or give labels in the space of the T2w scan");
 }
 
 namespace {
@@ -134,6 +141,10 @@ std::string expand(const std::string& pattern, const ScanInput* input) {
 
 void check_pattern(const std::string& pattern) {
   expand(pattern, nullptr);
+}
+
+fs::path label_file(const ScanInput& input, const std::string& pattern) {
+  return input.labels.empty() ? labels_of(input, pattern) : input.labels;
 }
 
 fs::path labels_of(const ScanInput& input, const std::string& pattern) {

@@ -29,12 +29,13 @@ void require_participants(const InputFilter& filter, const std::vector<std::stri
 std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folder,
                                               const std::string& prefix);
 
+/// Throws InputError naming dcm2niix when there is a DICOM file anywhere in the folder.
+void refuse_dicom(const std::filesystem::path& folder);
+
 bool is_bids(const std::filesystem::path& folder);
 std::vector<ScanInput> read_bids(const std::filesystem::path& folder, const InputFilter& filter,
                                  std::vector<std::string>* skipped);
 std::vector<ScanInput> read_scan_table(const std::filesystem::path& path,
                                        const InputFilter& filter);
-std::vector<ScanInput> read_dicom_folders(const std::filesystem::path& folder,
-                                          const InputFilter& filter);
 
 }  // namespace epvs::data

@@ -5,7 +5,6 @@
 #include "core/error.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "data/prepare/inputs/dicom_series.h"
 #include "data/prepare/inputs/inputs_sources.h"
 
 namespace epvs::data {
@@ -18,8 +17,8 @@ namespace {
 class Rows {
  public:
   explicit Rows(const fs::path& path) : path_(path), table_(core::Table::read(path)) {
-    const std::vector<std::string> known = {
-        "participant_id", "session_id", "t2w", "pdw", "t1w", "labels", "t2w_series", "t1w_series"};
+    const std::vector<std::string> known = {"participant_id", "session_id", "t2w", "pdw", "t1w",
+                                            "labels"};
     for (const std::string& column : table_.columns()) {
       const auto near = core::nearest(column, known);
       if (!near || column == *near || table_.has(*near)) continue;
@@ -34,7 +33,7 @@ class Rows {
     if (!table_.has(column) || table_.missing(row, table_.index(column))) return {};
     return table_.cell(row, column);
   }
-  /// A file or DICOM folder; empty where the cell is.
+  /// A file; empty where the cell is.
   fs::path image(std::size_t row, const std::string& column) const {
     const std::string text = cell(row, column);
     if (text.empty()) return {};
@@ -45,23 +44,13 @@ class Rows {
           fmt::format("{}: {} '{}' does not exist", table_.where(row), column, found.string()),
           "paths in a table of scans are relative to the table's folder");
     }
-    if (fs::is_directory(found) && (column == "labels" || !holds_dicom(found))) {
+    if (fs::is_directory(found)) {
+      refuse_dicom(found);
       throw core::InputError(
-          fmt::format("{}: {} '{}' is a folder{}", table_.where(row), column, found.string(),
-                      column == "labels" ? "" : " without a DICOM file"),
-          "give an image file, or for t2w and t1w a folder with a DICOM series");
+          fmt::format("{}: {} '{}' is a folder", table_.where(row), column, found.string()),
+          "give an image file");
     }
     return found;
-  }
-  /// What chooses the series in `folder`: the cell, else `otherwise`.
-  std::string series(std::size_t row, const std::string& column, const fs::path& folder,
-                     const std::string& otherwise) const {
-    const std::string text = cell(row, column);
-    if (fs::is_directory(folder)) return text.empty() ? otherwise : text;
-    if (text.empty()) return {};
-    throw core::InputError(fmt::format("{}: {} is '{}', but its scan is no DICOM folder",
-                                       table_.where(row), column, text),
-                           "write n/a there");
   }
 
  private:
@@ -70,11 +59,11 @@ class Rows {
 };
 
 /// t2w, or pdw where that is what is asked for or all there is.
-std::string scan_column(const Rows& rows, std::size_t row, const std::string& suffix) {
-  if (suffix != "T2w" && (suffix == "PDw" || rows.cell(row, "t2w").empty())) {
+std::string scan_column(const Rows& rows, std::size_t row, ScanSuffix suffix) {
+  if (suffix != ScanSuffix::kT2w && (suffix == ScanSuffix::kPdw || rows.cell(row, "t2w").empty())) {
     if (!rows.cell(row, "pdw").empty()) return "pdw";
   }
-  return suffix == "PDw" && rows.table().has("pdw") ? "pdw" : "t2w";
+  return suffix == ScanSuffix::kPdw && rows.table().has("pdw") ? "pdw" : "t2w";
 }
 
 }  // namespace
@@ -99,12 +88,7 @@ std::vector<ScanInput> read_scan_table(const fs::path& path, const InputFilter& 
     if (!is_asked(filter.participants, input.participant_id, "sub-")) continue;
     if (!is_asked(filter.sessions, input.session_id, "ses-")) continue;
     input.scan = rows.image(row, column);
-    input.scan_series = rows.series(row, "t2w_series", input.scan, filter.series);
     input.t1w = rows.image(row, "t1w");
-    const std::string t1w_series = rows.series(
-        row, "t1w_series", input.t1w.empty() ? input.scan : input.t1w, filter.t1w_series);
-    if (input.t1w.empty() && !t1w_series.empty()) input.t1w = input.scan;
-    if (fs::is_directory(input.t1w)) input.t1w_series = t1w_series;
     input.labels = rows.image(row, "labels");
     inputs.push_back(input);
   }

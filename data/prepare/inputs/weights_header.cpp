@@ -13,11 +13,16 @@
 
 namespace epvs::data {
 
-PreprocessingOptions read_weights_preprocessing(const std::filesystem::path& path) {
-  core::require_exists(path, "the weights file");
+PreprocessingOptions read_weights_preprocessing(const std::filesystem::path& weights_or_run) {
+  core::require_exists(weights_or_run, "the weights file");
+  const std::filesystem::path path = std::filesystem::is_directory(weights_or_run)
+                                         ? weights_or_run / "weights.safetensors"
+                                         : weights_or_run;
+  core::require_exists(path, "the weights of the run");
   const auto fail = [&path](const std::string& why) {
-    return core::InputError(fmt::format("{}: {}", path.string(), why),
-                            "--like wants a weights.safetensors file that epvs wrote");
+    return core::InputError(
+        fmt::format("{}: {}", path.string(), why),
+        "--like wants a weights.safetensors file that epvs wrote, or its run folder");
   };
   std::ifstream file(path, std::ios::binary);
   std::array<unsigned char, 8> bytes{};

@@ -8,7 +8,6 @@
 #include <cmath>
 
 #include "data/formats/resample.h"
-#include "data/prepare/qc/sharpness.h"
 
 namespace epvs::data {
 
@@ -92,11 +91,10 @@ Picture strip(const Volume<float>& scan, const QcRegion& region, std::size_t ind
               const std::vector<Contour>& contours, const GreyWindow& window, int width) {
   constexpr double kSurroundingsMm = 14;
   const Eigen::Vector3d spacing = scan.geometry.spacing_mm();
-  const VoxelBox box = box_around(region.mask, 0);
-  const double wide_mm =
-      static_cast<double>(box.high[0] - box.low[0] + 1) * spacing[0] + 2 * kSurroundingsMm;
-  const double high_mm =
-      static_cast<double>(box.high[1] - box.low[1] + 1) * spacing[1] + 2 * kSurroundingsMm;
+  const VoxelBox box = bounding_box(region.mask);
+  const Shape size = box.size();
+  const double wide_mm = static_cast<double>(size[0]) * spacing[0] + 2 * kSurroundingsMm;
+  const double high_mm = static_cast<double>(size[1]) * spacing[1] + 2 * kSurroundingsMm;
   const int panel_width = (width - (kStripSlices + 1) * kMargin) / kStripSlices;
   const double mm_per_pixel = wide_mm / panel_width;
   const int panel_height = static_cast<int>(std::lround(high_mm / mm_per_pixel));
@@ -108,20 +106,17 @@ Picture strip(const Volume<float>& scan, const QcRegion& region, std::size_t ind
   int left = kMargin;
   for (int i = 0; i < kStripSlices; ++i) {
     const double part = (i + 0.5) / kStripSlices;
-    const auto z = std::min(
-        box.high[2], box.low[2] + static_cast<std::int64_t>(
-                                      part * static_cast<double>(box.high[2] - box.low[2] + 1)));
+    const auto above = static_cast<std::int64_t>(part * static_cast<double>(size[2]));
+    const auto z = std::min(box.end[2] - 1, box.begin[2] + above);
     if (z == last) continue;  // a thin region has fewer slices
     last = z;
     const Picture slice = slice_picture(scan, Plane::kAxial, z, mm_per_pixel, window, contours);
     // The picture shows the right of the participant on its left.
     const double first_x =
-        (static_cast<double>(scan.geometry.shape[0] - 1 - box.high[0]) * spacing[0] -
-         kSurroundingsMm) /
+        (static_cast<double>(scan.geometry.shape[0] - box.end[0]) * spacing[0] - kSurroundingsMm) /
         mm_per_pixel;
     const double first_y =
-        (static_cast<double>(scan.geometry.shape[1] - 1 - box.high[1]) * spacing[1] -
-         kSurroundingsMm) /
+        (static_cast<double>(scan.geometry.shape[1] - box.end[1]) * spacing[1] - kSurroundingsMm) /
         mm_per_pixel;
     Picture panel = cut(slice, static_cast<int>(std::lround(first_x)),
                         static_cast<int>(std::lround(first_y)), panel_width, panel_height);
@@ -228,7 +223,7 @@ Picture draw_qc_picture(const QcPicture& what, const Volume<float>& scan,
                                          : "the regions as used",
                                      window));
   for (std::size_t i = 0; i < regions.size(); ++i) {
-    if (box_around(regions[i].mask, 0).empty()) continue;
+    if (bounding_box(regions[i].mask).empty()) continue;
     rows.push_back(strip(scan, regions[i], i, contours, window, width));
   }
   return stacked(rows);

@@ -1,40 +1,22 @@
 #include "data/prepare/qc/sharpness.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "data/formats/slices.h"
+#include "data/formats/volume.h"
 
 namespace epvs::data {
 
 VoxelBox box_around(const Volume<std::uint8_t>& mask, double margin_mm) {
-  const Shape& shape = mask.geometry.shape;
-  VoxelBox box;
-  box.low = shape;
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      for (std::int64_t x = 0; x < shape[0]; ++x) {
-        if (mask.at(x, y, z) == 0) continue;
-        const Shape at = {x, y, z};
-        for (std::size_t i = 0; i < 3; ++i) {
-          box.low[i] = std::min(box.low[i], at[i]);
-          box.high[i] = std::max(box.high[i], at[i]);
-        }
-      }
-    }
-  }
+  const VoxelBox box = bounding_box(mask);
   if (box.empty()) return box;
   const Eigen::Vector3d spacing = mask.geometry.spacing_mm();
   const std::size_t through = slice_axis(mask.geometry);
+  Shape margin = {0, 0, 0};
   for (std::size_t i = 0; i < 3; ++i) {
-    if (i == through) continue;
-    const auto margin =
-        static_cast<std::int64_t>(std::lround(margin_mm / spacing[static_cast<Eigen::Index>(i)]));
-    box.low[i] = std::max<std::int64_t>(0, box.low[i] - margin);
-    box.high[i] = std::min(shape[i] - 1, box.high[i] + margin);
+    if (i != through) margin[i] = std::lround(margin_mm / spacing[static_cast<Eigen::Index>(i)]);
   }
-  return box;
+  return box.grown(margin, mask.geometry.shape);
 }
 
 double sharpness_per_mm(const Volume<float>& scan, const VoxelBox& box) {
@@ -46,18 +28,18 @@ double sharpness_per_mm(const Volume<float>& scan, const VoxelBox& box) {
   double count = 0;
   double energy[3] = {0, 0, 0};
   double pairs[3] = {0, 0, 0};
-  const double origin = scan.at(box.low[0], box.low[1], box.low[2]);  // keeps the sums small
+  const double origin = scan.at(box.begin[0], box.begin[1], box.begin[2]);  // keeps the sums small
   double squares = 0;
-  for (std::int64_t z = box.low[2]; z <= box.high[2]; ++z) {
-    for (std::int64_t y = box.low[1]; y <= box.high[1]; ++y) {
-      for (std::int64_t x = box.low[0]; x <= box.high[0]; ++x) {
+  for (std::int64_t z = box.begin[2]; z < box.end[2]; ++z) {
+    for (std::int64_t y = box.begin[1]; y < box.end[1]; ++y) {
+      for (std::int64_t x = box.begin[0]; x < box.end[0]; ++x) {
         const double value = static_cast<double>(scan.at(x, y, z)) - origin;
         sum += value;
         squares += value * value;
         count += 1;
         const Shape at = {x, y, z};
         for (std::size_t i = 0; i < 3; ++i) {
-          if (i == through || at[i] == box.high[i]) continue;
+          if (i == through || at[i] + 1 == box.end[i]) continue;
           Shape next = at;
           ++next[i];
           const double step =

@@ -5,13 +5,6 @@
 
 namespace epvs::data {
 
-/// A box of voxels, both ends included.
-struct VoxelBox {
-  Shape low = {0, 0, 0};
-  Shape high = {-1, -1, -1};
-  bool empty() const { return high[0] < low[0] || high[1] < low[1] || high[2] < low[2]; }
-};
-
 /// The smallest box that holds the mask, grown by `margin_mm` within the two axes of the slices
 /// (not through them) and cut at the grid. Empty for an empty mask.
 VoxelBox box_around(const Volume<std::uint8_t>& mask, double margin_mm);

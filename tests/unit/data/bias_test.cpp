@@ -96,26 +96,31 @@ TEST_F(Bias, AScanWithoutAHeadIsRefused) {
 
 TEST(BiasOption, IsRecordedAndKeptApart) {
   PrepareOptions options;
-  const PreprocessingOptions off = options.resolve({}).at(0);
-  EXPECT_EQ(off.bias_correction, "none");
-  EXPECT_FALSE(corrects_bias({off}));
-  options.bias_correction = "n4";
-  const PreprocessingOptions on = options.resolve({}).at(0);
-  EXPECT_TRUE(corrects_bias({on}));
-  EXPECT_EQ(PreprocessingOptions::from_json(on.to_json()).bias_correction, "n4");
+  const PreprocessingOptions off = options.resolve().at(0);
+  EXPECT_EQ(off.bias_correction, BiasCorrection::kNone);
+  options.bias_correction = BiasCorrection::kN4;
+  const PreprocessingOptions on = options.resolve().at(0);
+  EXPECT_EQ(PreprocessingOptions::from_json(on.to_json()).bias_correction, BiasCorrection::kN4);
   EXPECT_EQ(on.differences(off), std::vector<std::string>{"bias_correction: n4 and none"});
   // Files from before the option say nothing, which means none.
   core::Json old = off.to_json();
   old.erase("bias_correction");
   EXPECT_TRUE(PreprocessingOptions::from_json(old).differences(off).empty());
   // Weights decide; what contradicts them is refused.
-  expect_error<core::UsageError>([&] { options.resolve({"bias_correction"}, off); },
-                                 {"--like contradicts", "bias_correction: n4 and none"});
-  EXPECT_EQ(PrepareOptions().resolve({}, on).at(0).bias_correction, "n4");
-  PreprocessingOptions odd = off;
-  odd.bias_correction = "n3";
-  expect_error<core::UsageError>([&] { PrepareOptions().resolve({}, odd); },
-                                 {"bias_correction = n3", "n4"});
+  PrepareOptions asked;
+  core::ParameterTable table;
+  asked.declare(table);
+  table.assign("prepare.bias_correction=n4");
+  expect_error<core::UsageError>([&] { asked.settle(table, off); }, {"--like", "bias_correction"});
+  PrepareOptions unasked;
+  core::ParameterTable fresh;
+  unasked.declare(fresh);
+  unasked.settle(fresh, on);
+  EXPECT_EQ(unasked.resolve(on).at(0).bias_correction, BiasCorrection::kN4);
+  core::Json odd = off.to_json();
+  odd["bias_correction"] = "n3";
+  expect_error<core::InputError>([&] { PreprocessingOptions::from_json(odd); },
+                                 {"bias_correction", "n3", "n4"});
 }
 
 }  // namespace

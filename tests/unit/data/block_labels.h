@@ -2,6 +2,8 @@
 // above.
 #pragma once
 
+#include <memory>
+
 #include "data/formats/volume.h"
 
 namespace epvs::tests {
@@ -22,6 +24,12 @@ inline data::Volume<std::int32_t> block_labels(const data::Geometry& geometry) {
   fill({24, 12, 10}, {30, 24, 18}, 50);
   fill({18, 12, 18}, {22, 24, 22}, 4);
   return labels;
+}
+
+/// A label map of a test's own as cut_region() wants it; it must outlive the pointer.
+inline std::shared_ptr<const data::Volume<std::int32_t>> unowned(
+    const data::Volume<std::int32_t>& labels) {
+  return {std::shared_ptr<void>(), &labels};
 }
 
 }  // namespace epvs::tests

@@ -5,12 +5,13 @@
 #include <numeric>
 
 #include "core/table.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
 #include "data/formats/resample.h"
 #include "data/prepare/prepare_scan.h"
-#include "data/prepare/region.h"
+#include "data/prepare/stages/cut_region.h"
 #include "tests/support/test_support.h"
+#include "tests/unit/data/block_labels.h"
 #include "tests/unit/data/head_phantom.h"
 
 namespace epvs::data {
@@ -58,9 +59,9 @@ TEST(GeometrySteps, ScanToWorldToNetworkToCropAndBack) {
   PrepareOptions options;
   options.spacing_mm = {0.6, 0.8, 1.1};
   options.crop_voxels = {44, 28, 24};
-  options.normalisation = "minmax";
-  const SharedInputs shared(options);
-  const PreparedRegion region = prepare_scan(input, shared, options.resolve({}), 1).regions.at(0);
+  options.normalisation = Normalisation::kMinMax;
+  const SharedInputs shared = read_shared_inputs(options);
+  const PreparedRegion region = prepare_scan(input, shared, options.resolve(), 1).regions.at(0);
   const CohortRow& row = region.row;
 
   const Geometry network = network_grid(read_header(input.scan).geometry, {0.6, 0.8, 1.1});
@@ -114,14 +115,15 @@ TEST(RealLabels, VolumesEqualACountByNumPy) {
     PreprocessingOptions options;
     options.region = expected.cell(row, "region");
     options.spacing_mm = {1, 1, 1};
-    options.labels = region_labels(table, options.region);
+    options.labels = table.labels(options.region);
     const NetworkSpace space{network_grid(labels.geometry, options.spacing_mm),
                              Eigen::Matrix4d::Identity()};
     RegionRules rules;
     rules.nearest = true;
     rules.cso_slab_mm = 4;
-    const RegionOnGrid region = make_region({{&labels, Eigen::Matrix4d::Identity(), name}}, options,
-                                            space, labels.geometry, rules, 2);
+    const RegionOnGrid region =
+        cut_region({{tests::unowned(labels), Eigen::Matrix4d::Identity(), name}}, options, space,
+                   labels.geometry, rules, 2);
     EXPECT_NEAR(region.label_volume_mm3, expected.number(row, "volume_mm3"), 1e-6);
     EXPECT_EQ(region.fraction_outside, 0);
     const std::int64_t voxels = std::count(region.hard.voxels.begin(), region.hard.voxels.end(), 1);

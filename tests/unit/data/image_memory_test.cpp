@@ -1,9 +1,4 @@
-// The memory budget of `epvs prepare`: estimates from headers, and who may start when.
-#include <atomic>
-#include <chrono>
-#include <mutex>
-#include <thread>
-
+// What memory there is and what a scan needs, by its headers.
 #include "core/files.h"
 #include "data/formats/nifti.h"
 #include "data/prepare/memory_budget.h"
@@ -14,99 +9,7 @@ namespace {
 
 using tests::TemporaryFolder;
 
-/// What ran together with what.
-struct Trace {
-  std::mutex mutex;
-  std::vector<std::size_t> order;
-  std::uintmax_t in_work = 0;
-  std::uintmax_t most = 0;
-  std::size_t running = 0;
-  std::size_t most_running = 0;
-  std::vector<std::size_t> beside;  ///< per job: how many others were in work at its start
-
-  void run(const std::vector<std::uintmax_t>& needs, int workers, std::uintmax_t budget,
-           std::size_t stop_after = 1000) {
-    beside.assign(needs.size(), 0);
-    run_within_memory(
-        needs, workers, budget,
-        [&] {
-          const std::lock_guard<std::mutex> lock(mutex);
-          return order.size() >= stop_after;
-        },
-        [&](std::size_t i) {
-          {
-            const std::lock_guard<std::mutex> lock(mutex);
-            order.push_back(i);
-            beside[i] = running;
-            in_work += needs[i];
-            most = std::max(most, in_work);
-            most_running = std::max(most_running, ++running);
-          }
-          std::this_thread::sleep_for(std::chrono::milliseconds(5));
-          const std::lock_guard<std::mutex> lock(mutex);
-          in_work -= needs[i];
-          --running;
-        });
-  }
-};
-
-TEST(MemoryBudget, IsNeverExceededAndEveryJobRunsOnce) {
-  const std::vector<std::uintmax_t> needs = {4, 3, 5, 1, 1, 1, 1, 6, 2, 2, 3, 4};
-  Trace trace;
-  trace.run(needs, 6, 7);
-  EXPECT_LE(trace.most, 7U);
-  EXPECT_GT(trace.most_running, 1U);
-  std::sort(trace.order.begin(), trace.order.end());
-  std::vector<std::size_t> all(needs.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  EXPECT_EQ(trace.order, all);
-}
-
-TEST(MemoryBudget, WorkersLimitWhatMemoryAllows) {
-  Trace trace;
-  trace.run(std::vector<std::uintmax_t>(20, 1), 3, 1000);
-  EXPECT_LE(trace.most_running, 3U);
-  EXPECT_GT(trace.most_running, 1U);
-}
-
-TEST(MemoryBudget, AJobBeyondTheBudgetRunsAlone) {
-  Trace trace;
-  trace.run({2, 2, 50, 2, 2}, 4, 10);
-  EXPECT_EQ(trace.most, 50U) << "nothing started beside it either";
-  EXPECT_EQ(trace.beside[2], 0U);
-  EXPECT_EQ(trace.order.size(), 5U);
-}
-
-TEST(MemoryBudget, NothingStartsAfterAStop) {
-  Trace trace;
-  trace.run(std::vector<std::uintmax_t>(50, 1), 2, 2, 4);
-  EXPECT_GE(trace.order.size(), 4U);
-  EXPECT_LE(trace.order.size(), 5U) << "one more may have been on its way";
-}
-
-TEST(MemoryBudget, AnExceptionStopsTheRestAndIsThrownAgain) {
-  std::atomic<int> started{0};
-  const auto run = [&] {
-    run_within_memory(
-        std::vector<std::uintmax_t>(40, 1), 2, 2, [] { return false; },
-        [&](std::size_t i) {
-          ++started;
-          if (i == 3) throw std::runtime_error("job 3");
-          std::this_thread::sleep_for(std::chrono::milliseconds(10));
-        });
-  };
-  EXPECT_THROW(run(), std::runtime_error);
-  EXPECT_LT(started, 40) << "not one of the later jobs was spared";
-}
-
-TEST(MemoryBudget, AsManyJobsAsFitTogether) {
-  EXPECT_EQ(jobs_at_a_time({5, 1, 2, 4}, 8, 7), 3);  // 1 + 2 + 4
-  EXPECT_EQ(jobs_at_a_time({5, 1, 2, 4}, 2, 7), 2);
-  EXPECT_EQ(jobs_at_a_time({50, 60}, 8, 7), 1);
-  EXPECT_EQ(jobs_at_a_time({}, 8, 7), 1);
-}
-
-TEST(MemoryBudget, AvailableIsWhatKernelAndControlGroupLeave) {
+TEST(Memory, AvailableIsWhatKernelAndControlGroupLeave) {
   const TemporaryFolder root;
   EXPECT_EQ(available_memory(root.path()), std::uintmax_t{4} << 30U);
   core::write_text(root / "proc/meminfo",
@@ -124,7 +27,7 @@ TEST(MemoryBudget, AvailableIsWhatKernelAndControlGroupLeave) {
   EXPECT_EQ(available_memory(root.path()), 0U);
 }
 
-TEST(MemoryBudget, NeedGrowsWithTheGridsOfTheFiles) {
+TEST(Memory, NeedGrowsWithTheGridsOfTheFiles) {
   const TemporaryFolder folder;
   const auto write = [&](const char* name, const Shape& shape) {
     Geometry geometry;
@@ -133,7 +36,7 @@ TEST(MemoryBudget, NeedGrowsWithTheGridsOfTheFiles) {
     return folder / name;
   };
   PrepareOptions options;
-  options.labels_space = "t1w";
+  options.labels_space = LabelsSpace::kT1w;
   PreprocessingOptions region;
   region.crop_voxels = {10, 10, 10};
   region.dilation_voxels = 4;

@@ -12,8 +12,8 @@
 #include "data/prepare/inputs/inputs.h"
 #include "data/prepare/inputs/weights_header.h"
 #include "data/prepare/prepare_options.h"
-#include "data/prepare/region.h"
-#include "data/prepare/smooth_roi.h"
+#include "data/prepare/stages/cut_region.h"
+#include "data/prepare/stages/smooth_roi.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/block_labels.h"
 #include "tests/unit/data/head_phantom.h"
@@ -51,7 +51,7 @@ TEST(Inputs, FindsSessionsRunsAndKinds) {
   filter.participants = {"02"};
   filter.sessions = {"ses-b"};
   EXPECT_EQ(find_scans(folder.path(), filter).size(), 1U);
-  filter.suffix = "T2w";
+  filter.suffix = ScanSuffix::kT2w;
   expect_error<core::InputError>([&] { find_scans(folder.path(), filter); },
                                  {"no scan to prepare"});
   filter = {};
@@ -97,8 +97,50 @@ TEST(Inputs, ATableGivesPathsRelativeToItself) {
   expect_error<core::UsageError>([&] { find_scans(folder / "scans.tsv", filter); },
                                  {"'z' is not in"});
   expect_error<core::InputError>([&] { find_scans(folder / "nowhere", {}); }, {"does not exist"});
+  core::write_text(folder / "dicom/p1/IM0", std::string(128, '\0') + "DICM rest");
+  expect_error<core::InputError>([&] { find_scans(folder / "dicom", {}); },
+                                 {"holds DICOM files", "p1/IM0", "dcm2niix"});
+  core::write_text(folder / "folder.tsv", "participant_id\tt2w\na\tdicom/p1\n");
+  expect_error<core::InputError>([&] { find_scans(folder / "folder.tsv", {}); }, {"dcm2niix"});
   std::filesystem::create_directory(folder / "empty");
   expect_error<core::InputError>([&] { find_scans(folder / "empty", {}); }, {"no sub-* folder"});
+}
+
+TEST(Inputs, PdwIsTakenWhereItIsAskedForOrAllThereIs) {
+  const TemporaryFolder folder;
+  touch(folder / "t2.nii");
+  touch(folder / "pd.nii");
+  core::write_text(folder / "s.tsv",
+                   "participant_id\tt2w\tpdw\na\tt2.nii\tpd.nii\nb\tn/a\tpd.nii\n");
+  const auto names = [&](ScanSuffix suffix) {
+    InputFilter filter;
+    filter.suffix = suffix;
+    std::vector<std::string> all;
+    for (const ScanInput& input : find_scans(folder / "s.tsv", filter)) {
+      all.push_back(input.scan.filename().string());
+    }
+    return all;
+  };
+  EXPECT_EQ(names(ScanSuffix::kAuto), (std::vector<std::string>{"t2.nii", "pd.nii"}));
+  EXPECT_EQ(names(ScanSuffix::kPdw), (std::vector<std::string>{"pd.nii", "pd.nii"}));
+  expect_error<core::InputError>([&] { names(ScanSuffix::kT2w); },
+                                 {"s.tsv line 3", "t2w must not be missing", "--suffix"});
+  core::write_text(folder / "s.tsv", "participant_id\tpdw\nb\tpd.nii\n");
+  EXPECT_EQ(names(ScanSuffix::kAuto), std::vector<std::string>{"pd.nii"});
+  core::write_text(folder / "s.tsv", "participant_id\tage\nb\t7\n");
+  expect_error<core::InputError>([&] { names(ScanSuffix::kAuto); }, {"t2w"});
+}
+
+TEST(Inputs, TheT1wScanMustBeTheOnlyOne) {
+  const TemporaryFolder folder;
+  touch(folder / "sub-a/anat/sub-a_T2w.nii.gz");
+  touch(folder / "sub-a/anat/sub-a_T1w.nii.gz");
+  touch(folder / "sub-a/anat/sub-a_rec-norm_T1w.nii.gz");
+  touch(folder / "sub-b/anat/sub-b_T2w.nii.gz");
+  const std::vector<ScanInput> inputs = find_scans(folder.path(), {});
+  expect_error<core::InputError>([&] { required_t1w(inputs[0]); },
+                                 {"sub-a has 2 T1w scans", "rec-norm_T1w", "table of scans"});
+  expect_error<core::InputError>([&] { required_t1w(inputs[1]); }, {"sub-b has no T1w scan"});
 }
 
 TEST(Inputs, LabelPatternsAreFilledIn) {
@@ -156,28 +198,48 @@ TEST(Weights, PreprocessingIsReadFromTheHeader) {
   refused("f", "preprocessing options lack");
 }
 
-TEST(PrepareOptions, PresetsAreThePapersValues) {
+/// The options of one command line, as `prepare` settles them.
+struct Told {
+  explicit Told(const std::vector<std::string>& assignments) {
+    options.declare(table);
+    for (const std::string& text : assignments) table.assign("prepare." + text);
+  }
+  std::vector<PreprocessingOptions> resolve(
+      const std::optional<PreprocessingOptions>& weights = std::nullopt) {
+    options.settle(table, weights);
+    return options.resolve(weights);
+  }
   PrepareOptions options;
-  options.regions = {"bg", "cso"};
-  const std::vector<PreprocessingOptions> p2 = options.resolve({});
+  core::ParameterTable table;
+};
+
+TEST(PrepareOptions, PresetsAreThePapersValues) {
+  const std::vector<PreprocessingOptions> p2 = Told({"regions=bg,cso"}).resolve();
   EXPECT_EQ(p2[0].spacing_mm, (std::array<double, 3>{0.5, 0.5, 0.8}));
   EXPECT_EQ(p2[0].crop_voxels, (Shape{168, 128, 56}));
   EXPECT_EQ(p2[1].crop_voxels, (Shape{250, 290, 14}));
-  EXPECT_EQ(p2[0].normalisation, "minmax");
-  EXPECT_EQ(p2[0].registration, "none");
+  EXPECT_EQ(p2[0].normalisation, Normalisation::kMinMax);
+  EXPECT_EQ(p2[0].registration, GridRegistration::kNone);
   EXPECT_EQ(p2[0].label_source, "freesurfer");
   EXPECT_NE(std::find(p2[1].labels.begin(), p2[1].labels.end(), 4035), p2[1].labels.end());
-  options.preset = "p1";
-  options.regions = {"bg"};
-  EXPECT_EQ(options.resolve({})[0].registration, "none");
-  options.template_scan = "t2.nii.gz";
-  const PreprocessingOptions p1 = options.resolve({})[0];
+  Told asked({"preset=p1"});
+  asked.options.template_scan = "t2.nii.gz";
+  const PreprocessingOptions p1 = asked.resolve()[0];
   EXPECT_EQ(p1.spacing_mm, (std::array<double, 3>{0.5, 0.5, 0.5}));
   EXPECT_EQ(p1.crop_voxels, (Shape{168, 128, 84}));
-  EXPECT_EQ(p1.normalisation, "max");
-  EXPECT_EQ(p1.registration, "rigid");
+  EXPECT_EQ(p1.normalisation, Normalisation::kMax);
+  EXPECT_EQ(p1.registration, GridRegistration::kRigid);
   EXPECT_EQ(p1.dilation_voxels, 4);
   EXPECT_EQ(p1.sigma_voxels, 2.0);
+  EXPECT_EQ(Told({"preset=p1", "registration=none", "sigma_voxels=1"}).resolve()[0].sigma_voxels,
+            1.0);
+}
+
+TEST(PrepareOptions, P1WithoutATemplateIsRefusedUnlessRegistrationNoneSaysSo) {
+  expect_error<core::UsageError>([] { Told({"preset=p1"}).resolve(); },
+                                 {"--template", "--registration none"});
+  EXPECT_EQ(Told({"preset=p1", "registration=none"}).resolve()[0].registration,
+            GridRegistration::kNone);
 }
 
 TEST(PrepareOptions, CropKeepsItsExtentAtAnotherSpacing) {
@@ -189,22 +251,22 @@ TEST(PrepareOptions, CropKeepsItsExtentAtAnotherSpacing) {
 TEST(PrepareOptions, ContradictionsAndGapsAreRefused) {
   PrepareOptions options;
   options.atlases = {"a.nii"};
-  expect_error<core::UsageError>([&] { options.resolve({}); }, {"--atlas needs --template"});
+  expect_error<core::UsageError>([&] { options.resolve(); }, {"--atlas needs --template"});
   options.labels = "b.nii";
   options.template_scan = "t.nii";
-  expect_error<core::UsageError>([&] { options.resolve({}); }, {"--labels and --atlas"});
+  expect_error<core::UsageError>([&] { options.resolve(); }, {"--labels and --atlas"});
   options = {};
-  options.registration = "rigid";
-  expect_error<core::UsageError>([&] { options.resolve({}); }, {"needs --template"});
+  options.registration = GridRegistration::kRigid;
+  expect_error<core::UsageError>([&] { options.resolve(); }, {"there is no --template"});
   options = {};
   options.regions = {"bg", "bg"};
-  expect_error<core::UsageError>([&] { options.resolve({}); }, {"'bg' is given twice"});
+  expect_error<core::UsageError>([&] { options.resolve(); }, {"'bg' is given twice"});
   options.regions = {"gb"};
-  expect_error<core::UsageError>([&] { options.resolve({}); }, {"gb"});
+  expect_error<core::UsageError>([&] { options.resolve(); }, {"gb"});
   options = {};
   options.crop_from_masks = true;
   options.crop_voxels = {8, 8, 8};
-  expect_error<core::UsageError>([&] { options.resolve({}); }, {"--crop-from-masks"});
+  expect_error<core::UsageError>([&] { options.resolve(); }, {"--crop-from-masks"});
 }
 
 TEST(PrepareOptions, LikeTakesTheWeightsAndRefusesWhatContradicts) {
@@ -213,24 +275,24 @@ TEST(PrepareOptions, LikeTakesTheWeightsAndRefusesWhatContradicts) {
   weights.spacing_mm = {0.7, 0.7, 1.1};
   weights.crop_voxels = {64, 64, 32};
   weights.dilation_voxels = 2;
-  PrepareOptions options;
-  const PreprocessingOptions found = options.resolve({}, weights).at(0);
+  const PreprocessingOptions found = Told({}).resolve(weights).at(0);
   EXPECT_TRUE(found.differences(weights).empty());
   EXPECT_EQ(found.labels, (std::vector<std::int64_t>{17, 53}));
-  options.spacing_mm = {0.5, 0.5, 0.8};
-  expect_error<core::UsageError>(
-      [&] { options.resolve({"spacing_mm"}, weights); },
-      {"--like contradicts", "spacing_mm", "0.5,0.5,0.8", "0.7,0.7,1.1"});
-  options = {};
-  expect_error<core::UsageError>([&] { options.resolve({"dilation_voxels"}, weights); },
-                                 {"dilation_voxels: 4 and 2"});
-  expect_error<core::UsageError>([&] { options.resolve({"regions"}, weights); },
-                                 {"region: bg and hippocampi"});
-  options.preset = "p1";
-  expect_error<core::UsageError>([&] { options.resolve({"preset"}, weights); }, {"spacing_mm"});
-  weights.registration = "rigid";
-  expect_error<core::UsageError>([&] { PrepareOptions().resolve({}, weights); },
-                                 {"the weights expect scans that are registered"});
+  const auto refused = [&](const std::string& told, const std::vector<std::string>& texts) {
+    expect_error<core::UsageError>([&] { Told({told}).resolve(weights); }, texts);
+  };
+  refused("spacing_mm=0.5,0.5,0.9", {"--like", "spacing_mm", "0.5,0.5,0.9", "0.7,0.7,1.1"});
+  // A stated value that equals the default is a stated value.
+  refused("spacing_mm=0.5,0.5,0.8", {"--like", "spacing_mm", "0.5,0.5,0.8", "0.7,0.7,1.1"});
+  refused("dilation_voxels=4", {"dilation_voxels", "4", "2"});
+  refused("regions=bg", {"regions", "bg", "hippocampi"});
+  refused("preset=p1", {"spacing_mm"});
+  Told recipe({});
+  recipe.table.read_recipe_text("[prepare]\ndilation_voxels = 4\n", "r.toml");
+  expect_error<core::UsageError>([&] { recipe.resolve(weights); }, {"dilation_voxels"});
+  weights.registration = GridRegistration::kRigid;
+  expect_error<core::UsageError>([&] { Told({}).resolve(weights); },
+                                 {"weights that were trained so", "--template"});
 }
 
 PreprocessingOptions small_options(const std::string& region = "bg") {
@@ -240,7 +302,7 @@ PreprocessingOptions small_options(const std::string& region = "bg") {
   options.crop_voxels = {28, 20, 16};
   options.dilation_voxels = 2;
   options.sigma_voxels = 1.0;
-  options.labels = region_labels(RegionTable::preset("freesurfer"), region);
+  options.labels = RegionTable::preset("freesurfer").labels(region);
   return options;
 }
 
@@ -254,7 +316,8 @@ TEST(Region, TheBoxGivesTheSmoothRoiOfTheWholeGrid) {
   const PreprocessingOptions options = small_options();
   const NetworkSpace space{network_grid(grid, options.spacing_mm), Eigen::Matrix4d::Identity()};
   const RegionOnGrid region =
-      make_region({{&labels, Eigen::Matrix4d::Identity(), "labels"}}, options, space, grid, {}, 1);
+      cut_region({{tests::unowned(labels), Eigen::Matrix4d::Identity(), "labels"}}, options, space,
+                 grid, {}, 1);
   EXPECT_LT(region.hard.voxels.size(), scan.voxels.size());
   const SmoothRoi part = smooth_roi(resample(scan, region.hard.geometry), region.hard, options);
   const SmoothRoi whole = smooth_roi(scan, region_mask(labels, options.labels), options);
@@ -289,7 +352,7 @@ TEST(Region, LabelsOnAnotherGridAndThroughATransform) {
     RegionRules rules;
     rules.nearest = nearest;
     const RegionOnGrid region =
-        make_region({{&labels, to_labels, "labels"}}, options, space, scan, rules, 1);
+        cut_region({{tests::unowned(labels), to_labels, "labels"}}, options, space, scan, rules, 1);
     const double volume = 0.125 * static_cast<double>(std::accumulate(region.hard.voxels.begin(),
                                                                       region.hard.voxels.end(), 0));
     EXPECT_NEAR(volume, 2 * 6 * 12 * 8, nearest ? 1e-9 : 0.04 * 1152);
@@ -312,8 +375,9 @@ TEST(Region, CentrumSemiovaleIsASlabAboveTheVentricles) {
   RegionRules rules;
   rules.cso_above_mm = 10;
   rules.cso_slab_mm = 4;
-  const RegionOnGrid region = make_region({{&labels, Eigen::Matrix4d::Identity(), "labels"}},
-                                          options, space, grid, rules, 1);
+  const RegionOnGrid region =
+      cut_region({{tests::unowned(labels), Eigen::Matrix4d::Identity(), "labels"}}, options, space,
+                 grid, rules, 1);
   EXPECT_EQ(region_extent(region), (Shape{30, 30, 4}));
   // The ventricle ends at z = 21.5 voxels; 10 mm above is 31.5: slices 30 to 33.
   const Eigen::Vector3d low = region.hard.geometry.to_world({0, 0, 0});
@@ -330,8 +394,8 @@ TEST(Region, CentrumSemiovaleIsASlabAboveTheVentricles) {
   for (std::int32_t& label : bare.voxels) label = label == 2 ? 2 : 0;
   expect_error<core::InputError>(
       [&] {
-        make_region({{&bare, Eigen::Matrix4d::Identity(), "bare.mgz"}}, options, space, grid, rules,
-                    1);
+        cut_region({{tests::unowned(bare), Eigen::Matrix4d::Identity(), "bare.mgz"}}, options,
+                   space, grid, rules, 1);
       },
       {"needs the lateral ventricles", "bare.mgz"});
 }
@@ -342,8 +406,8 @@ TEST(Region, EmptyForeignAndMissingRegionsAreRefused) {
   const auto make = [&](const Geometry& scan, const std::string& region) {
     const PreprocessingOptions options = small_options(region);
     const NetworkSpace space{network_grid(scan, options.spacing_mm), Eigen::Matrix4d::Identity()};
-    return make_region({{&labels, Eigen::Matrix4d::Identity(), "aseg.mgz"}}, options, space, scan,
-                       {}, 1);
+    return cut_region({{tests::unowned(labels), Eigen::Matrix4d::Identity(), "aseg.mgz"}}, options,
+                      space, scan, {}, 1);
   };
   expect_error<core::InputError>([&] { make(grid, "hippocampi"); },
                                  {"'hippocampi' is empty", "aseg.mgz", "17,53", "--lut"});

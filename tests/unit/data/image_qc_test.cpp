@@ -4,14 +4,14 @@
 
 #include "core/error.h"
 #include "core/files.h"
-#include "data/formats/slices.h"
+#include "data/formats/volume.h"
 #include "data/prepare/inputs/exclusions.h"
-#include "data/prepare/inputs/sidecar.h"
 #include "data/prepare/qc/qc.h"
 #include "data/prepare/qc/qc_page.h"
 #include "data/prepare/qc/qc_picture.h"
 #include "data/prepare/qc/sharpness.h"
-#include "data/prepare/smooth_roi.h"
+#include "data/prepare/stages/read_scan.h"
+#include "data/prepare/stages/smooth_roi.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 
@@ -23,7 +23,7 @@ using tests::expect_error;
 using tests::TemporaryFolder;
 
 VoxelBox whole(const Geometry& geometry) {
-  return {{0, 0, 0}, {geometry.shape[0] - 1, geometry.shape[1] - 1, geometry.shape[2] - 1}};
+  return {{0, 0, 0}, geometry.shape};
 }
 
 TEST(Sharpness, OfAWaveIsKnown) {
@@ -44,7 +44,7 @@ TEST(Sharpness, FallsWithBlurAndIgnoresScaleAndOffset) {
   std::mt19937 random(3);
   std::normal_distribution<float> normal(500, 100);
   for (float& value : scan.voxels) value = normal(random);
-  const VoxelBox box = {{6, 6, 4}, {33, 37, 15}};
+  const VoxelBox box = {{6, 6, 4}, {34, 38, 16}};
   double last = sharpness_per_mm(scan, box);
   Volume<float> other = scan;
   for (float& value : other.voxels) value = 0.01F * value + 7;
@@ -67,13 +67,13 @@ TEST(Sharpness, LooksWithinTheSlicesAndOnlyIntoTheBox) {
     }
   }
   EXPECT_EQ(slice_axis(scan.geometry), 1U);
-  const VoxelBox slice = {{0, 3, 0}, {11, 3, 11}};
+  const VoxelBox slice = {{0, 3, 0}, {12, 4, 12}};
   // Slope 1 along both axes; variance of x + z with 12 values each: 2 (144 - 1) / 12.
   EXPECT_NEAR(sharpness_per_mm(scan, slice), std::sqrt(2.0 / (2 * 143.0 / 12)), 1e-9);
   scan.at(0, 0, 0) = 1e6F;
   EXPECT_NEAR(sharpness_per_mm(scan, slice), std::sqrt(2.0 / (2 * 143.0 / 12)), 1e-9);
   EXPECT_TRUE(std::isnan(sharpness_per_mm(scan, VoxelBox{})));
-  EXPECT_TRUE(std::isnan(sharpness_per_mm(scan, {{3, 0, 3}, {3, 8, 3}})));
+  EXPECT_TRUE(std::isnan(sharpness_per_mm(scan, {{3, 0, 3}, {4, 9, 4}})));
   EXPECT_TRUE(std::isnan(sharpness_per_mm(Volume<float>(scan.geometry, 5.0F), slice)));
 }
 
@@ -83,8 +83,8 @@ TEST(Sharpness, TheBoxGrowsWithinTheSlices) {
   mask.at(10, 12, 4) = 1;
   mask.at(12, 28, 5) = 1;
   const VoxelBox box = box_around(mask, 3);
-  EXPECT_EQ(box.low, (Shape{4, 9, 4}));
-  EXPECT_EQ(box.high, (Shape{18, 29, 5}));
+  EXPECT_EQ(box.begin, (Shape{4, 9, 4}));
+  EXPECT_EQ(box.end, (Shape{19, 30, 6}));
 }
 
 QcRow qc_row(int number, double volume, double sharpness = std::nan("")) {

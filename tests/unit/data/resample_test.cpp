@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {

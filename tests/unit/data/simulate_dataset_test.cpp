@@ -12,9 +12,9 @@
 #include "core/table.h"
 #include "data/cohort/cohort.h"
 #include "data/formats/nifti.h"
-#include "data/phantom/cohort_output.h"
 #include "data/phantom/dataset.h"
 #include "data/phantom/simulate_command.h"
+#include "data/prepare/prepare_options.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {
@@ -26,7 +26,7 @@ using tests::TemporaryFolder;
 
 SimulationJob small_job(const fs::path& folder) {
   SimulationJob job;
-  job.options = SimulationOptions::preset("demo");
+  job.options = SimulationOptions::preset(PhantomPreset::kDemo);
   job.options.participants = 4;
   job.options.voxel_scale = 4;
   job.options.max_slice_mm = 3;
@@ -181,7 +181,9 @@ TEST(SimulateDataset, ACohortFileFitsTheScansAndTheOrderOfParticipants) {
   job.threads = 3;
   CohortRequest request;
   request.path = folder / "cohort.h5";
-  request.regions = {cohort_options("p2", "bg", {2, 2, 2}, {})};
+  PrepareOptions prepare;
+  prepare.spacing_mm = {2, 2, 2};
+  request.regions = prepare.resolve();
   job.cohort = request;
   simulate(job);
   const CohortReader cohort(request.path);
@@ -202,13 +204,6 @@ TEST(SimulateDataset, ACohortFileFitsTheScansAndTheOrderOfParticipants) {
       ASSERT_LE(roi[i], soft[i] * 1.00001F);
     }
   }
-  const PreprocessingOptions thin = cohort_options("p2", "bg", {2, 2, 2}, {40, 32, 22}, 1, 0.7);
-  EXPECT_EQ(thin.dilation_voxels, 1);
-  EXPECT_EQ(thin.sigma_voxels, 0.7);
-  EXPECT_THAT(thin.crop_voxels, testing::ElementsAre(40, 32, 22));
-  expect_error<core::UsageError>([] { cohort_options("p2", "cso", {}, {}); },
-                                 {"cso", "epvs prepare"});
-  EXPECT_THAT(cohort_options("p1", "bg", {}, {}).crop_voxels, testing::ElementsAre(168, 128, 84));
 }
 
 TEST(SimulateCommand, OptionsOverrideThePreset) {
@@ -227,11 +222,11 @@ TEST(SimulateCommand, OptionsOverrideThePreset) {
       core::read_json(folder / "bids" / "simulation.json").at("plan").at("options");
   EXPECT_EQ(plan.at("epvs").at("mean_count").at(0), 2.5);
   EXPECT_EQ(plan.at("scan").at("field_of_view"), "basal-ganglia");  // of the preset
-  EXPECT_EQ(plan.at("cohort").at("scanners").at(0), "siemens-1t");
+  EXPECT_EQ(plan.at("sample").at("scanners").at(0), "siemens-1t");
   EXPECT_FALSE(fs::exists(folder / "bids" / "sub-0001"));
   EXPECT_TRUE(fs::exists(folder / "bids" / "truth" / "truth_epvs.tsv"));
 
-  const std::vector<const char*> wrong = {"epvs-simulate", "x", "--cohort-preset", "p1"};
+  const std::vector<const char*> wrong = {"epvs-simulate", "x", "--prepare", "preset=p1"};
   SimulateCommand again;
   testing::internal::CaptureStderr();
   EXPECT_EQ(core::run_command(again, 4, wrong.data()), 2);

@@ -12,7 +12,7 @@
 #include "data/prepare/registration/transform_file.h"
 #include "data/prepare/registration/transform_foreign.h"
 #include "data/prepare/registration/transform_search.h"
-#include "data/prepare/scan_labels.h"
+#include "data/prepare/stages/locate_labels.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 
@@ -225,7 +225,7 @@ class BroughtTransform : public testing::Test {
     input_.scan = folder_ / "t2w.nii";
     input_.t1w = folder_ / "t1w.nii";
     input_.labels = folder_ / "labels.nii";
-    options_.labels_space = "t1w";
+    options_.labels_space = LabelsSpace::kT1w;
     options_.transforms = folder_ / "xfm";
     fs::create_directory(options_.transforms);
   }
@@ -233,11 +233,13 @@ class BroughtTransform : public testing::Test {
   /// Why a person should look at the transform, all on one line. That the phantom is nearly
   /// symmetric is another matter (same_person_test).
   std::string reasons() const {
-    const SharedInputs shared(options_);
-    const ScanLabels found(input_, read_scan(input_.scan).image, shared, false);
-    EXPECT_TRUE(std::isfinite(found.information_after()));
+    const SharedInputs shared = read_shared_inputs(options_);
+    KnownRegistrations known;
+    const LocatedLabels found =
+        locate_labels(input_, read_scan(input_.scan).image, shared, false, 1, known);
+    EXPECT_TRUE(std::isfinite(found.fit.information_after));
     std::string all;
-    for (const std::string& reason : found.reasons()) {
+    for (const std::string& reason : found.reasons) {
       if (reason.find("mirror image") == std::string::npos) all += reason + "; ";
     }
     return all;
@@ -262,7 +264,7 @@ TEST_F(BroughtTransform, TheRightWayRoundIsQuietAndTheWrongWayIsFlagged) {
 
 TEST_F(BroughtTransform, AFolderThatIsNotThereIsRefused) {
   options_.transforms = folder_ / "nowhere";
-  expect_error<core::InputError>([&] { SharedInputs shared(options_); },
+  expect_error<core::InputError>([&] { read_shared_inputs(options_); },
                                  {"the folder of transforms", "nowhere"});
 }
 

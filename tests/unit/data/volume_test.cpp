@@ -1,4 +1,5 @@
 #include "data/formats/volume.h"
+#include "data/formats/resample.h"
 
 #include <gtest/gtest.h>
 
@@ -10,8 +11,7 @@
 #include "core/files.h"
 #include "core/parallel.h"
 #include "data/cohort/preprocessing.h"
-#include "data/prepare/label_numbers.h"
-#include "data/prepare/regions.h"
+#include "data/prepare/inputs/label_tables.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {
@@ -96,7 +96,7 @@ TEST(PreprocessingOptions, DifferencesNameFieldAndBothValues) {
   const PreprocessingOptions a;
   EXPECT_TRUE(a.differences(a).empty());
   PreprocessingOptions b = a;
-  b.preset = "custom";
+  b.preset = Preset::kCustom;
   b.labels = {1};
   b.label_source = "first";
   EXPECT_TRUE(a.differences(b).empty()) << "a network does not see these";
@@ -107,8 +107,8 @@ TEST(PreprocessingOptions, DifferencesNameFieldAndBothValues) {
   b.crop_voxels = {1, 2, 3};
   b.dilation_voxels = 2;
   b.sigma_voxels = 2.5;
-  b.normalisation = "max";
-  b.registration = "rigid";
+  b.normalisation = Normalisation::kMax;
+  b.registration = GridRegistration::kRigid;
   EXPECT_EQ(
       a.differences(b),
       (std::vector<std::string>{"region: bg and cso", "crop_voxels: 168,128,84 and 1,2,3",
@@ -159,8 +159,9 @@ TEST(RegionTable, PresetsHaveTheNumbersOfTheirPrograms) {
   EXPECT_EQ(oxford.labels("hippocampi"), (std::vector<std::int64_t>{9, 19}));
   EXPECT_EQ(oxford.cso().ventricles, (std::vector<std::int64_t>{3, 14}));
   EXPECT_EQ(known_luts().size(), 7U);
-  expect_error<core::UsageError>([] { RegionTable::preset("freesurfer").labels("cso"); },
-                                 {"cso", "ventricles"});
+  EXPECT_EQ(RegionTable::preset("freesurfer").labels("cso"), cso.white_matter);
+  expect_error<core::UsageError>([] { RegionTable::preset("first").labels("cso"); },
+                                 {"'first' has no white matter", "--white-matter"});
   expect_error<core::UsageError>([] { RegionTable::preset("atlas").labels("hipocampi"); },
                                  {"hipocampi", "did you mean 'hippocampi'"});
   expect_error<core::UsageError>([] { RegionTable::open("freesurfr"); },
@@ -195,29 +196,6 @@ TEST(RegionTable, ReadsTomlAndRefusesNonsense) {
                                  {"cso.ventricle", "did you mean 'ventricles'"});
 }
 
-TEST(RegionTable, NamesOfABidsTableAreRecognised) {
-  const TemporaryFolder folder;
-  const auto path = folder / "tpl-X_atlas-Y_dseg.tsv";
-  core::write_text(
-      path,
-      "index\tname\n1\tLeft Cerebral White Matter\n3\tLeft Lateral Ventrical\n"
-      "4\tleft-inf-lateral-ventricle\n5\tLeft_Caudate\n6\tLeft Putamen\n"
-      "7\tLeft Pallidum\n8\tglobus pallidus pars interna\n9\tLeft Hippocampus\n"
-      "10\tParahippocampal Gyrus\n11\tNucleus Accumbens\n12\tCerebellar white matter\n");
-  const RegionTable table = RegionTable::open(path.string());
-  EXPECT_EQ(table.labels("bg"), (std::vector<std::int64_t>{5, 6, 7, 8, 11}));
-  EXPECT_EQ(table.labels("hippocampi"), std::vector<std::int64_t>{9});
-  EXPECT_EQ(table.cso().white_matter, std::vector<std::int64_t>{1});
-  EXPECT_EQ(table.cso().ventricles, std::vector<std::int64_t>{3});
-  EXPECT_EQ(table.cso().caudate, std::vector<std::int64_t>{5});
-  core::write_text(path, "index\tname\n1\tFrontal Pole\n");
-  expect_error<core::InputError>([&] { RegionTable::open(path.string()); },
-                                 {"names none of the structures", "Left Caudate"});
-  core::write_text(path, "index\tname\none\tCaudate\n");
-  expect_error<core::InputError>([&] { RegionTable::open(path.string()); },
-                                 {"line 2", "index 'one'"});
-}
-
 TEST(LabelNumbers, ForeignOnesAreNamed) {
   Geometry grid;
   grid.shape = {30, 1, 1};
@@ -248,10 +226,10 @@ TEST(LabelNumbers, ForeignOnesAreNamed) {
 }
 
 TEST(Regions, DefaultCropsAndMask) {
-  EXPECT_EQ(default_crop_voxels("bg"), (Shape{168, 128, 84}));
-  EXPECT_EQ(default_crop_voxels("hippocampi"), (Shape{168, 128, 84}));
-  EXPECT_EQ(default_crop_voxels("midbrain"), (Shape{88, 88, 11}));
-  EXPECT_EQ(default_crop_voxels("cso"), (Shape{250, 290, 14}));
+  EXPECT_EQ(crop_for("bg", {0.5, 0.5, 0.5}), (Shape{168, 128, 84}));
+  EXPECT_EQ(crop_for("hippocampi", {0.5, 0.5, 0.5}), (Shape{168, 128, 84}));
+  EXPECT_EQ(crop_for("midbrain", {0.5, 0.5, 0.8}), (Shape{88, 88, 11}));
+  EXPECT_EQ(crop_for("cso", {0.5, 0.5, 0.8}), (Shape{250, 290, 14}));
   Geometry geometry;
   geometry.shape = {3, 2, 1};
   Volume<std::int32_t> labels(geometry);

@@ -3,7 +3,7 @@
 #include <torch/torch.h>
 
 #include "core/random.h"
-#include "data/cohort/way_back.h"
+#include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
 #include "models/weights.h"
 

@@ -427,7 +427,7 @@ TEST_F(Infer, DetectionsAreTheHighestMaximaInTheCoordinatesOfTheScan) {
 TEST_F(Infer, RefusesWeightsThatDoNotFitTheCohort) {
   data::PreprocessingOptions other = tests::small_preprocessing();
   other.spacing_mm = {0.5, 0.5, 0.5};
-  other.normalisation = "max";
+  other.normalisation = data::Normalisation::kMax;
   tests::write_weights(folder_ / "o.safetensors", tests::small_network(), 1, false, other);
   expect_failure(3, {"--weights", path("o.safetensors")},
                  {"spacing_mm", "0.8", "0.5", "normalisation", "max", "minmax", "--like"});

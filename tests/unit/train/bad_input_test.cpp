@@ -96,7 +96,7 @@ TEST_F(TrainBadInput, InitNamesEveryDifferenceOfThePreparationWithBothValues) {
   metadata_.preprocessing.region = "cso";
   metadata_.preprocessing.spacing_mm = {0.5, 0.5, 0.5};
   metadata_.preprocessing.crop_voxels = {32, 24, 16};
-  metadata_.preprocessing.normalisation = "max";
+  metadata_.preprocessing.normalisation = data::Normalisation::kMax;
   expect(init(), 3,
          {"region: cso and bg", "spacing_mm: 0.5,0.5,0.5 and 0.5,0.5,0.8",
           "crop_voxels: 32,24,16 and 16,12,8", "normalisation: max and minmax",
