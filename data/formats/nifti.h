@@ -17,7 +17,7 @@ namespace epvs::data {
 /// What the file says about itself, beside the geometry that is used.
 struct ScanHeader {
   Geometry geometry;        ///< sform when its code > 0, else qform, else spacing only (a warning)
-  std::string format;       ///< nifti1, nifti2, mgh, dicom
+  std::string format;       ///< nifti1, nifti2, mgh
   std::string stored_type;  ///< uint8, int16, float32, ...
   int sform_code = 0;
   int qform_code = 0;

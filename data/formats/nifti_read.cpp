@@ -299,8 +299,8 @@ StoredImage parse_nifti(const fs::path& given) {
   }
   throw core::InputError(
       fmt::format("{} is not an image that epvs reads", path.string()),
-      "expected NIfTI (.nii, .nii.gz, .hdr/.img) or MGH (.mgh, .mgz); a DICOM series is given to "
-      "epvs prepare as its folder");
+      "expected NIfTI (.nii, .nii.gz, .hdr/.img) or MGH (.mgh, .mgz); DICOM is converted by "
+      "dcm2niix");
 }
 
 }  // namespace epvs::data

@@ -64,12 +64,12 @@ class Detections : public testing::Test {
          "0.2",
          "--cohort",
          file("cohort.h5"),
-         "--cohort-spacing-mm",
-         "1,1,1",
-         "--cohort-dilation-voxels",
-         "1",
-         "--cohort-sigma-voxels",
-         "1"});
+         "--prepare",
+         "spacing_mm=1,1,1",
+         "--prepare",
+         "dilation_voxels=1",
+         "--prepare",
+         "sigma_voxels=1"});
   }
 
   /// A gp_unet whose attention map is its input and whose score is kDetections.

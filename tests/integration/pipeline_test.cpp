@@ -37,9 +37,9 @@ class Pipeline : public testing::Test {
          "--spacing-mm", "2,2,2", "--crop-voxels", "44,36,28", "--dilation-voxels", "1",
          "--sigma-voxels", "1"});
 #else
-    simulate.insert(simulate.end(), {"--cohort", file("cohort.h5"), "--cohort-spacing-mm", "2,2,2",
-                                     "--cohort-crop-voxels", "44,36,28", "--cohort-dilation-voxels",
-                                     "1", "--cohort-sigma-voxels", "1"});
+    simulate.insert(simulate.end(), {"--cohort", file("cohort.h5"), "--prepare", "spacing_mm=2,2,2",
+                                     "--prepare", "crop_voxels=44,36,28", "--prepare",
+                                     "dilation_voxels=1", "--prepare", "sigma_voxels=1"});
     run(simulate);
 #endif
   }
