@@ -133,8 +133,9 @@ TEST_F(Prepare, ARealFullDiskIsARunError) {
   fs::create_directory(disk);
   // Room for the tables, not for the picture and the volumes.
   if (::mount("none", disk.c_str(), "tmpfs", 0, "size=64k") != 0) {
-    GTEST_SKIP() << "no small file system could be mounted (that needs root): "
-                 << std::strerror(errno);
+    EPVS_SKIP_WITHOUT("mount", std::string("no small file system could be mounted (that needs "
+                                           "root): ") +
+                                   std::strerror(errno));
   }
   std::vector<std::string> small = arguments();
   small[2] = "disk/out.h5";

@@ -2,11 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 
 #include "core/files.h"
 #include "core/program.h"
+#include "core/text.h"
 
 namespace epvs::tests {
 
@@ -54,6 +56,19 @@ std::optional<fs::path> test_data(const std::string& name) {
       folder != nullptr ? fs::path(folder) : fs::path(EPVS_SOURCE_DIR) / ".." / "shared" / "data";
   const fs::path path = root / name;
   return fs::exists(path) ? std::optional<fs::path>(path) : std::nullopt;
+}
+
+bool must_have(const std::string& what) {
+  if (what == "data" && std::getenv("EPVS_TEST_DATA") != nullptr) return true;
+  const auto names = [&](const std::string& list) {
+    const std::vector<std::string> all = core::split(list, ',');
+    return std::find(all.begin(), all.end(), what) != all.end();
+  };
+  if (const char* required = std::getenv("EPVS_REQUIRE")) {
+    return std::string(required) == "all" || names(required);
+  }
+  const char* ci = std::getenv("CI");
+  return ci != nullptr && std::string(ci) == "true" && names("elastix,h5py,node,onnx,python,torch");
 }
 
 std::optional<std::string> python_with(const std::string& module) {

@@ -45,6 +45,11 @@ std::filesystem::path source_folder();
 /// <EPVS_TEST_DATA>/<name> (default: ../shared/data beside the checkout) or nothing.
 std::optional<std::filesystem::path> test_data(const std::string& name);
 
+/// Must this machine have what a test needs (data, elastix, h5py, node, onnx, python, torch, ...)?
+/// EPVS_REQUIRE lists it, by name or as "all"; without EPVS_REQUIRE, CI=true requires what
+/// scripts/setup --tests installs. The real scans are required too where EPVS_TEST_DATA is set.
+bool must_have(const std::string& what);
+
 /// A Python 3 that can import this module (Debian's own first), or nothing.
 std::optional<std::string> python_with(const std::string& module);
 
@@ -70,10 +75,21 @@ void expect_error(Action&& action, const std::vector<std::string>& texts) {
 
 }  // namespace epvs::tests
 
-/// Skips the test, saying so, when the real scans are not there.
-#define EPVS_REQUIRE_TEST_DATA(variable, name)                                                  \
-  const auto variable##_found = ::epvs::tests::test_data(name);                                 \
-  if (!variable##_found) {                                                                      \
-    GTEST_SKIP() << "real data '" << (name) << "' not found; set EPVS_TEST_DATA to its folder"; \
-  }                                                                                             \
+/// Ends a test for want of `what`: skipped on a machine that may lack it, failed where it must be
+/// there (tests::must_have).
+#define EPVS_SKIP_WITHOUT(what, message)                                        \
+  do {                                                                          \
+    if (::epvs::tests::must_have(what)) {                                       \
+      FAIL() << (message) << "; EPVS_REQUIRE or CI says that it must be there"; \
+    }                                                                           \
+    GTEST_SKIP() << (message);                                                  \
+  } while (false)
+
+/// The folder of the real scans `name`, or the end of the test.
+#define EPVS_REQUIRE_TEST_DATA(variable, name)                                      \
+  const auto variable##_found = ::epvs::tests::test_data(name);                     \
+  if (!variable##_found) {                                                          \
+    EPVS_SKIP_WITHOUT("data", std::string("real data '") + (name) +                 \
+                                  "' not found; set EPVS_TEST_DATA to its folder"); \
+  }                                                                                 \
   const std::filesystem::path variable = *variable##_found

@@ -32,7 +32,7 @@ bool starts(const std::string& program) {
 }
 
 #define EPVS_REQUIRE_PROGRAM(name) \
-  if (!starts(name)) GTEST_SKIP() << "the program '" << (name) << "' is not installed"
+  if (!starts(name)) EPVS_SKIP_WITHOUT("elastix", std::string(name) + " is not installed")
 
 std::string image_entries() {
   return "(FixedImageDimension 3)\n(MovingImageDimension 3)\n"

@@ -487,7 +487,7 @@ TEST(MergeCohorts, RefusesPartsThatDoNotFit) {
 // The example of docs/cohort-format.md, run by an independent reader of HDF5.
 TEST(Cohort, IsReadableWithH5pyAsDocumented) {
   if (std::system("/usr/bin/python3 -c 'import h5py' 2>/dev/null") != 0) {
-    GTEST_SKIP() << "/usr/bin/python3 has no h5py";
+    EPVS_SKIP_WITHOUT("h5py", "/usr/bin/python3 has no h5py (Debian: python3-h5py)");
   }
   const TemporaryFolder folder;
   for (const bool float16 : {false, true}) {

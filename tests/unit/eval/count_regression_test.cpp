@@ -150,7 +150,7 @@ TEST(CountRegression, BioChemistsEqualsPublishedFit) {
       (folder / "bio.tsv").string() +
       "\", sep = \"\\t\", quote = FALSE, row.names = FALSE)' > /dev/null 2>&1";
   if (std::system(command.c_str()) != 0) {
-    GTEST_SKIP() << "Rscript with the package pscl is not here";
+    EPVS_SKIP_WITHOUT("pscl", "Rscript with the package pscl is not here");
   }
   const auto bio = core::Table::read(folder / "bio.tsv");
   ASSERT_EQ(bio.rows(), 915u);

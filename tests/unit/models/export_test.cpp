@@ -63,10 +63,13 @@ TEST_P(Export, TorchScriptGivesTheScoresOfPyTorch) {
 
 TEST_P(Export, OnnxRuntimeGivesTheScoresOfPyTorch) {
   write_onnx(weights(), folder_ / "n.onnx");
-  if (std::system("node --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "node is not installed";
+  if (std::system("node --version >/dev/null 2>&1") != 0) {
+    EPVS_SKIP_WITHOUT("node", "node is not installed");
+  }
   const std::filesystem::path modules = tests::source_folder() / "build" / "onnx" / "node_modules";
   if (!std::filesystem::exists(modules / "onnxruntime-web")) {
-    GTEST_SKIP() << "ONNX Runtime is not in build/onnx: scripts/setup --tests puts it there";
+    EPVS_SKIP_WITHOUT("node",
+                      "ONNX Runtime is not in build/onnx: scripts/setup --tests puts it there");
   }
   const WeightsMetadata metadata = read_weights_metadata(weights());
   const auto [z, y, x] = metadata.network.input_zyx;
@@ -113,7 +116,7 @@ std::vector<std::string> lines_for_all(
 
 TEST(ExportToPython, TheOnnxCheckerAcceptsEveryNetwork) {
   const auto python = tests::python_with("onnx");
-  if (!python) GTEST_SKIP() << "no Python has onnx (Debian: python3-onnx)";
+  if (!python) EPVS_SKIP_WITHOUT("onnx", "no Python has onnx (Debian: python3-onnx)");
   const auto lines = lines_for_all(*python, tests::source_folder() / "tests/onnx/check_onnx.py",
                                    ".onnx", write_onnx);
   ASSERT_EQ(lines.size(), std::size(kNetworks));
@@ -123,7 +126,7 @@ TEST(ExportToPython, TheOnnxCheckerAcceptsEveryNetwork) {
 
 TEST(ExportToPython, TheOnnxCheckerRefusesADamagedNetwork) {
   const auto python = tests::python_with("onnx");
-  if (!python) GTEST_SKIP() << "no Python has onnx (Debian: python3-onnx)";
+  if (!python) EPVS_SKIP_WITHOUT("onnx", "no Python has onnx (Debian: python3-onnx)");
   const TemporaryFolder folder;
   write_onnx(tests::golden("models/gp_unet.safetensors"), folder / "n.onnx");
   std::string text = core::read_text(folder / "n.onnx");
@@ -140,7 +143,7 @@ TEST(ExportToPython, TheOnnxCheckerRefusesADamagedNetwork) {
 
 TEST(ExportToPython, PyTorchLoadsTorchScriptAndGivesItsOwnScores) {
   const auto python = tests::python_with("torch");
-  if (!python) GTEST_SKIP() << "no Python has torch (Debian: python3-torch)";
+  if (!python) EPVS_SKIP_WITHOUT("torch", "no Python has torch (Debian: python3-torch)");
   const auto lines =
       lines_for_all(*python, tests::golden("models/run_torchscript.py"), ".pt", write_torchscript);
   ASSERT_EQ(lines.size(), std::size(kNetworks));

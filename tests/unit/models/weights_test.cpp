@@ -55,7 +55,9 @@ TEST(Weights, RoundTripIsExactAndRebuildsTheNetwork) {
 }
 
 TEST(Weights, AnIndependentReaderSeesTheSameTensors) {
-  if (std::system("python3 -c '' >/dev/null 2>&1") != 0) GTEST_SKIP() << "python3 not found";
+  if (std::system("python3 -c '' >/dev/null 2>&1") != 0) {
+    EPVS_SKIP_WITHOUT("python", "python3 not found");
+  }
   const TemporaryFolder folder;
   const auto network = make_network(some_metadata().network, 3);
   save_weights(folder / "w.safetensors", *network, some_metadata());
