@@ -87,54 +87,64 @@ double blend(const T* data, const Tap& x, const Tap& y, const Tap& z) {
   return mix(low, high, z.weight);
 }
 
-/// Writes `convert(value)` of every target voxel inside the source's field of view.
-template <class T, class Out, class Convert>
-void sample(const Volume<T>& source, Volume<Out>& target, Interpolation interpolation,
-            const Eigen::Matrix4d& target_to_source, int threads, Convert&& convert) {
-  const Shape& from = source.geometry.shape;
-  const Shape& to = target.geometry.shape;
-  EPVS_ASSERT(static_cast<std::int64_t>(source.voxels.size()) == source.geometry.voxels());
-  if (source.voxels.empty()) return;
-  const Eigen::Matrix4d map = voxel_map(source.geometry, target.geometry, target_to_source);
-  const std::array<std::int64_t, 3> stride = {1, from[0], from[0] * from[1]};
-  const bool nearest = interpolation == Interpolation::kNearest;
-  const auto strided = [&](double coordinate, std::size_t axis) {
+/// The voxels of a source, their taps and what becomes of a value.
+template <class T, class Convert>
+struct Sampler {
+  const Volume<T>& source;
+  Interpolation interpolation;
+  const Convert& convert;
+
+  /// The tap at a coordinate along a stored axis, as offsets into the voxels.
+  Tap tap(double coordinate, std::size_t axis) const {
+    const Shape& from = source.geometry.shape;
+    const std::array<std::int64_t, 3> stride = {1, from[0], from[0] * from[1]};
     Tap tap = tap_at(coordinate, from[axis], interpolation);
     tap.low *= stride[axis];
     tap.high *= stride[axis];
     return tap;
-  };
-  const auto value = [&](const Tap& x, const Tap& y, const Tap& z) {
-    if (nearest) return convert(source.voxels[static_cast<std::size_t>(x.low + y.low + z.low)]);
-    return convert(blend(source.voxels.data(), x, y, z));
-  };
-
-  if (const auto axes = aligned_axes(map, to)) {
-    std::array<std::vector<Tap>, 3> taps;
-    for (int t = 0; t < 3; ++t) {
-      const auto axis = static_cast<std::size_t>(t);
-      const int s = (*axes)[axis];
-      for (std::int64_t i = 0; i < to[axis]; ++i) {
-        taps[axis].push_back(
-            strided(map(s, 3) + map(s, t) * static_cast<double>(i), static_cast<std::size_t>(s)));
-      }
+  }
+  auto value(const Tap& x, const Tap& y, const Tap& z) const {
+    if (interpolation == Interpolation::kNearest) {
+      return convert(source.voxels[static_cast<std::size_t>(x.low + y.low + z.low)]);
     }
-    core::parallel_ranges(to[2], threads, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t z = begin; z < end; ++z) {
-        const Tap& tz = taps[2][static_cast<std::size_t>(z)];
-        for (std::int64_t y = 0; tz.inside && y < to[1]; ++y) {
-          const Tap& ty = taps[1][static_cast<std::size_t>(y)];
-          if (!ty.inside) continue;
-          Out* row = target.voxels.data() + target.offset(0, y, z);
-          for (std::int64_t x = 0; x < to[0]; ++x) {
-            const Tap& tx = taps[0][static_cast<std::size_t>(x)];
-            if (tx.inside) row[x] = value(tx, ty, tz);
-          }
+    return convert(blend(source.voxels.data(), x, y, z));
+  }
+};
+
+/// Grids with parallel axes: one list of taps for each axis.
+template <class Sampler, class Out>
+void sample_aligned(const Sampler& sampler, Volume<Out>& target, const Eigen::Matrix4d& map,
+                    const std::array<int, 3>& axes, int threads) {
+  const Shape& to = target.geometry.shape;
+  std::array<std::vector<Tap>, 3> taps;
+  for (int t = 0; t < 3; ++t) {
+    const auto axis = static_cast<std::size_t>(t);
+    const int s = axes[axis];
+    for (std::int64_t i = 0; i < to[axis]; ++i) {
+      taps[axis].push_back(
+          sampler.tap(map(s, 3) + map(s, t) * static_cast<double>(i), static_cast<std::size_t>(s)));
+    }
+  }
+  core::parallel_ranges(to[2], threads, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t z = begin; z < end; ++z) {
+      const Tap& tz = taps[2][static_cast<std::size_t>(z)];
+      for (std::int64_t y = 0; tz.inside && y < to[1]; ++y) {
+        const Tap& ty = taps[1][static_cast<std::size_t>(y)];
+        if (!ty.inside) continue;
+        Out* row = target.voxels.data() + target.offset(0, y, z);
+        for (std::int64_t x = 0; x < to[0]; ++x) {
+          const Tap& tx = taps[0][static_cast<std::size_t>(x)];
+          if (tx.inside) row[x] = sampler.value(tx, ty, tz);
         }
       }
-    });
-    return;
-  }
+    }
+  });
+}
+
+template <class Sampler, class Out>
+void sample_turned(const Sampler& sampler, Volume<Out>& target, const Eigen::Matrix4d& map,
+                   int threads) {
+  const Shape& to = target.geometry.shape;
   core::parallel_ranges(to[2], threads, [&](std::int64_t begin, std::int64_t end) {
     const Eigen::Vector3d step = map.topLeftCorner<3, 1>();
     for (std::int64_t z = begin; z < end; ++z) {
@@ -145,16 +155,31 @@ void sample(const Volume<T>& source, Volume<Out>& target, Interpolation interpol
         Out* row = target.voxels.data() + target.offset(0, y, z);
         for (std::int64_t x = 0; x < to[0]; ++x) {
           const Eigen::Vector3d p = start + step * static_cast<double>(x);
-          const Tap tx = strided(p[0], 0);
+          const Tap tx = sampler.tap(p[0], 0);
           if (!tx.inside) continue;
-          const Tap ty = strided(p[1], 1);
+          const Tap ty = sampler.tap(p[1], 1);
           if (!ty.inside) continue;
-          const Tap tz = strided(p[2], 2);
-          if (tz.inside) row[x] = value(tx, ty, tz);
+          const Tap tz = sampler.tap(p[2], 2);
+          if (tz.inside) row[x] = sampler.value(tx, ty, tz);
         }
       }
     }
   });
+}
+
+/// Writes `convert(value)` of every target voxel inside the source's field of view.
+template <class T, class Out, class Convert>
+void sample(const Volume<T>& source, Volume<Out>& target, Interpolation interpolation,
+            const Eigen::Matrix4d& target_to_source, int threads, const Convert& convert) {
+  EPVS_ASSERT(static_cast<std::int64_t>(source.voxels.size()) == source.geometry.voxels());
+  if (source.voxels.empty()) return;
+  const Eigen::Matrix4d map = voxel_map(source.geometry, target.geometry, target_to_source);
+  const Sampler<T, Convert> sampler{source, interpolation, convert};
+  if (const auto axes = aligned_axes(map, target.geometry.shape)) {
+    sample_aligned(sampler, target, map, *axes, threads);
+  } else {
+    sample_turned(sampler, target, map, threads);
+  }
 }
 
 }  // namespace

@@ -250,13 +250,13 @@ Anatomy::Cortex Anatomy::cortex(const Vector3d& q) const {
   return {distance, surface};
 }
 
-TissueSample Anatomy::sample(const Vector3d& head, const TissueTable& brightness,
-                             double blur_mm) const {
-  const Vector3d q = to_canonical(head);
-  const Vector3d m = mirrored(q);
-  TissueSample result{brightness[0], Tissue::kAir};
-  const double per_blur = 1.0 / blur_mm;
-  const auto paint = [&](double depth, Tissue tissue) {
+/// Paints tissues over each other, blended over the blur at their borders.
+struct Anatomy::Painter {
+  const TissueTable& brightness;
+  double per_blur;
+  TissueSample result;
+
+  void operator()(double depth, Tissue tissue) {
     const double alpha = 0.5 + depth * per_blur;
     if (alpha <= 0) return;
     const float value = brightness[static_cast<std::size_t>(tissue)];
@@ -266,15 +266,40 @@ TissueSample Anatomy::sample(const Vector3d& head, const TissueTable& brightness
     }
     result.brightness += static_cast<float>(alpha) * (value - result.brightness);
     if (alpha >= 0.5) result.tissue = tissue;
-  };
+  }
+};
 
+void Anatomy::paint_deep(const Vector3d& m, Painter& paint) const {
+  paint(callosum_depth(m), Tissue::kWhiteMatter);
+  paint(tube_depth(kHippocampus, m), Tissue::kHippocampus);
+  paint(kThalamus.depth(m), Tissue::kThalamus);
+  paint(kPutamen.depth(m), Tissue::kPutamen);
+  paint(kPallidum.depth(m), Tissue::kPallidum);
+  paint(kAccumbens.depth(m), Tissue::kAccumbens);
+  paint(std::max(kCaudateHead.depth(m), tube_depth(kCaudateBody, m)), Tissue::kCaudate);
+  paint(ventricle(m), Tissue::kVentricle);
+  const double third = std::min(
+      {1.3 * shape_.ventricle_size - m.x(), 10.0 - std::abs(m.z()), 12.0 - std::abs(m.y() + 13.0)});
+  paint(third, Tissue::kThirdVentricle);
+  // Septum pellucidum between the frontal horns.
+  if (m.x() < 2.0 && m.y() > -12.0) {
+    const Tissue there = paint.result.tissue;
+    paint(0.7 - m.x(), there == Tissue::kVentricle ? Tissue::kWhiteMatter : there);
+  }
+}
+
+TissueSample Anatomy::sample(const Vector3d& head, const TissueTable& brightness,
+                             double blur_mm) const {
+  const Vector3d q = to_canonical(head);
+  const Vector3d m = mirrored(q);
+  Painter paint{brightness, 1.0 / blur_mm, {brightness[0], Tissue::kAir}};
   const Cortex folded = cortex(q);
   const bool deep = folded.surface > 26.0;
-  if (deep) result = {brightness[static_cast<std::size_t>(Tissue::kCsf)], Tissue::kCsf};
+  if (deep) paint.result = {brightness[static_cast<std::size_t>(Tissue::kCsf)], Tissue::kCsf};
   if (!deep) {
     const double neck = std::min(62.0 - std::hypot(m.x(), 0.8 * (m.y() + 25.0)), -m.z());
     const double head_depth = std::max(kHead.depth(m), neck);
-    if (head_depth < -blur_mm) return result;
+    if (head_depth < -blur_mm) return paint.result;
     paint(head_depth, Tissue::kFat);
     paint(head_depth - 3.5, Tissue::kMuscle);
   }
@@ -301,25 +326,9 @@ TissueSample Anatomy::sample(const Vector3d& head, const TissueTable& brightness
     paint(midbrain, Tissue::kMidbrain);
     paint(stem, Tissue::kBrainStem);
   }
-  if (near_centre(m)) {
-    paint(callosum_depth(m), Tissue::kWhiteMatter);
-    paint(tube_depth(kHippocampus, m), Tissue::kHippocampus);
-    paint(kThalamus.depth(m), Tissue::kThalamus);
-    paint(kPutamen.depth(m), Tissue::kPutamen);
-    paint(kPallidum.depth(m), Tissue::kPallidum);
-    paint(kAccumbens.depth(m), Tissue::kAccumbens);
-    paint(std::max(kCaudateHead.depth(m), tube_depth(kCaudateBody, m)), Tissue::kCaudate);
-    paint(ventricle(m), Tissue::kVentricle);
-    const double third = std::min({1.3 * shape_.ventricle_size - m.x(), 10.0 - std::abs(m.z()),
-                                   12.0 - std::abs(m.y() + 13.0)});
-    paint(third, Tissue::kThirdVentricle);
-    // Septum pellucidum between the frontal horns.
-    if (m.x() < 2.0 && m.y() > -12.0)
-      paint(0.7 - m.x(),
-            result.tissue == Tissue::kVentricle ? Tissue::kWhiteMatter : result.tissue);
-  }
-  result.brightness *= 1.0F + 0.012F * static_cast<float>(texture_(head));
-  return result;
+  if (near_centre(m)) paint_deep(m, paint);
+  paint.result.brightness *= 1.0F + 0.012F * static_cast<float>(texture_(head));
+  return paint.result;
 }
 
 double Anatomy::white_matter_depth_mm(const Vector3d& head) const {

@@ -91,6 +91,9 @@ class Anatomy {
   const HeadShape& shape() const { return shape_; }
 
  private:
+  struct Painter;
+  /// Deep grey matter, ventricles and corpus callosum at a point of the mirrored half.
+  void paint_deep(const Eigen::Vector3d& m, Painter& paint) const;
   struct Cortex {
     double
         csf_distance;  ///< to the nearest CSF of sulci, fissures or the surface; > 0 in the brain

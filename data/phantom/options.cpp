@@ -50,116 +50,140 @@ const ScannerProfile& scanner_profile(const std::string& name) {
       "profiles: " + core::join(names, ", "));
 }
 
-void SimulationOptions::declare(core::ParameterTable& table) {
-  table.add("sample.participants", &participants, "number of participants").range(1, 99999);
+namespace {
+
+void declare_cohort(SimulationOptions& options, core::ParameterTable& table) {
+  table.add("sample.participants", &options.participants, "number of participants").range(1, 99999);
   table
-      .add("sample.rescans", &rescans,
+      .add("sample.rescans", &options.rescans,
            "participants that are scanned twice (ses-1, ses-2): same head and EPVS, new position, "
            "noise and ratings; above 0, every participant gets a session name")
       .range(0, 99999);
-  table.add("sample.scanners", &scanners,
+  table.add("sample.scanners", &options.scanners,
             "scanner profiles, given to participants in equal shares: research-1.5t, philips-3t, "
             "siemens-1.5t, siemens-1t");
-  table.add("sample.regions", &regions,
+  table.add("sample.regions", &options.regions,
             "regions with EPVS and scores: bg, hippocampi, cso, midbrain (with the field of view "
             "basal-ganglia only bg)");
-  table.add("sample.age_mean_years", &age_mean_years, "mean age").range(20, 100).unit("YEARS");
-  table.add("sample.age_sd_years", &age_sd_years, "standard deviation of age")
+  table.add("sample.age_mean_years", &options.age_mean_years, "mean age")
+      .range(20, 100)
+      .unit("YEARS");
+  table.add("sample.age_sd_years", &options.age_sd_years, "standard deviation of age")
       .range(0, 40)
       .unit("YEARS");
-  table.add("sample.age_min_years", &age_min_years, "youngest age").range(18, 110).unit("YEARS");
-  table.add("sample.age_max_years", &age_max_years, "oldest age").range(18, 110).unit("YEARS");
+  table.add("sample.age_min_years", &options.age_min_years, "youngest age")
+      .range(18, 110)
+      .unit("YEARS");
+  table.add("sample.age_max_years", &options.age_max_years, "oldest age")
+      .range(18, 110)
+      .unit("YEARS");
+}
 
+void declare_epvs(SimulationOptions& options, core::ParameterTable& table) {
   table
-      .add("epvs.mean_count", &mean_count,
+      .add("epvs.mean_count", &options.mean_count,
            "mean number of EPVS at age 70, one per region of --regions or one for all; without it "
            "bg 10, hippocampi 4, cso 12, midbrain 2")
       .range(0, 60);
   table
-      .add("epvs.dispersion", &dispersion,
+      .add("epvs.dispersion", &options.dispersion,
            "size of the negative binomial: variance = mean + mean^2 / size")
       .range(0.1, 1000);
   table
-      .add("epvs.burden_sd", &burden_sd,
+      .add("epvs.burden_sd", &options.burden_sd,
            "standard deviation of a participant's log burden, shared by the regions")
       .range(0, 2);
   table
-      .add("epvs.ratio_per_decade", &ratio_per_decade,
+      .add("epvs.ratio_per_decade", &options.ratio_per_decade,
            "ratio of the mean count per decade of age (P1 reports 1.30 to 1.34)")
       .range(0.2, 5);
-  table.add("epvs.diameter_mean_mm", &diameter_mean_mm, "mean diameter before truncation")
+  table.add("epvs.diameter_mean_mm", &options.diameter_mean_mm, "mean diameter before truncation")
       .range(0.3, 6)
       .unit("MM");
-  table.add("epvs.diameter_sd_mm", &diameter_sd_mm, "standard deviation of the diameter")
+  table.add("epvs.diameter_sd_mm", &options.diameter_sd_mm, "standard deviation of the diameter")
       .range(0, 3)
       .unit("MM");
-  table.add("epvs.diameter_range_mm", &diameter_range_mm, "smallest and largest diameter")
+  table.add("epvs.diameter_range_mm", &options.diameter_range_mm, "smallest and largest diameter")
       .range(0.3, 8)
       .length(2)
       .unit("MM,MM");
-  table.add("epvs.length_range_mm", &length_range_mm, "shortest and longest EPVS")
+  table.add("epvs.length_range_mm", &options.length_range_mm, "shortest and longest EPVS")
       .range(1, 30)
       .length(2)
       .unit("MM,MM");
-  table.add("epvs.minimum_gap_mm", &minimum_gap_mm, "smallest distance between two EPVS")
+  table.add("epvs.minimum_gap_mm", &options.minimum_gap_mm, "smallest distance between two EPVS")
       .range(0, 10)
       .unit("MM");
+}
 
-  table.add("lesions.lacunes", &lacunes, "mean number of lacunes at age 70").range(0, 20);
+void declare_scans(SimulationOptions& options, core::ParameterTable& table) {
+  table.add("lesions.lacunes", &options.lacunes, "mean number of lacunes at age 70").range(0, 20);
   table
-      .add("lesions.white_matter_lesions", &white_matter_lesions,
+      .add("lesions.white_matter_lesions", &options.white_matter_lesions,
            "mean number of white matter hyperintensities at age 70")
       .range(0, 60);
 
-  table.add("scan.field_of_view", &field_of_view,
+  table.add("scan.field_of_view", &options.field_of_view,
             "head, or a box of 104 x 88 x 62 mm around the basal ganglia");
-  table.add("scan.voxel_scale", &voxel_scale, "factor on the voxel size of every profile")
+  table.add("scan.voxel_scale", &options.voxel_scale, "factor on the voxel size of every profile")
       .range(0.5, 8);
   table
-      .add("scan.max_slice_mm", &max_slice_mm,
+      .add("scan.max_slice_mm", &options.max_slice_mm,
            "thicker slices and larger slice distances are cut to this")
       .range(0.3, 100)
       .unit("MM");
   table
-      .add("scan.spacing_mm", &spacing_mm,
+      .add("scan.spacing_mm", &options.spacing_mm,
            "voxel size x,y,z for all scanners, without gaps; empty: the profile's")
       .range(0.2, 10)
       .length(3)
       .unit("MM,MM,MM");
-  table.add("scan.noise_scale", &noise_scale, "factor on the noise of every profile").range(0, 20);
-  table.add("scan.bias_scale", &bias_scale, "factor on the bias field of every profile")
+  table.add("scan.noise_scale", &options.noise_scale, "factor on the noise of every profile")
+      .range(0, 20);
+  table.add("scan.bias_scale", &options.bias_scale, "factor on the bias field of every profile")
       .range(0, 5);
   table
-      .add("scan.rotation_degrees", &rotation_degrees,
+      .add("scan.rotation_degrees", &options.rotation_degrees,
            "standard deviation of the head's rotation about each axis")
       .range(0, 20)
       .unit("DEGREES");
   table
-      .add("scan.translation_mm", &translation_mm,
+      .add("scan.translation_mm", &options.translation_mm,
            "standard deviation of the head's position along each axis")
       .range(0, 20)
       .unit("MM");
   table
-      .add("scan.anatomy_grid_mm", &anatomy_grid_mm,
+      .add("scan.anatomy_grid_mm", &options.anatomy_grid_mm,
            "grid on which tissue borders are drawn; EPVS are drawn exactly")
       .range(0.3, 3)
       .unit("MM");
+}
 
-  table.add("raters.rating", &rating,
+void declare_raters(SimulationOptions& options, core::ParameterTable& table) {
+  table.add("raters.rating", &options.rating,
             "raters count in the whole region (volume) or in the slice of the anterior commissure "
             "(slice, as P1)");
   table
-      .add("raters.rater_sensitivity", &rater_sensitivity,
+      .add("raters.rater_sensitivity", &options.rater_sensitivity,
            "factor on the visibility of EPVS for the raters")
       .range(0.05, 20);
   table
-      .add("raters.rater_noise", &rater_noise,
+      .add("raters.rater_noise", &options.rater_noise,
            "standard deviation of a rater's strictness from scan to scan (log visibility)")
       .range(0, 3);
   table
-      .add("raters.lacune_confusion", &lacune_confusion,
+      .add("raters.lacune_confusion", &options.lacune_confusion,
            "probability that a rater counts a lacune in the region as an EPVS")
       .range(0, 1);
+}
+
+}  // namespace
+
+void SimulationOptions::declare(core::ParameterTable& table) {
+  declare_cohort(*this, table);
+  declare_epvs(*this, table);
+  declare_scans(*this, table);
+  declare_raters(*this, table);
 }
 
 SimulationOptions SimulationOptions::preset(PhantomPreset preset) {

@@ -169,8 +169,8 @@ void SimulateCommand::run(core::Context& context) {
 }
 
 void SimulateCommand::print_summary(const SimulationJob& job, const SimulationSummary& summary) {
-  core::Table table({"region", "scans", "mean_true", "min_true", "max_true", "mean_rater1",
-                     "mean_rater2", "r_rater1_true", "r_rater1_rater2"});
+  core::Table table({"region", "scans", "mean_true", "range_true", "mean_rater1", "mean_rater2",
+                     "r_rater1_true", "r_rater1_rater2"});
   for (std::size_t region = 0; region < job.options.regions.size(); ++region) {
     std::vector<double> truth;
     std::array<std::vector<double>, kRaters> raters;
@@ -184,9 +184,9 @@ void SimulateCommand::print_summary(const SimulationJob& job, const SimulationSu
     }
     const auto [low, high] = std::minmax_element(truth.begin(), truth.end());
     table.add_row({job.options.regions[region], std::to_string(truth.size()),
-                   fmt::format("{:.2f}", mean(truth)), core::format_number(*low),
-                   core::format_number(*high), fmt::format("{:.2f}", mean(raters[0])),
-                   fmt::format("{:.2f}", mean(raters[1])),
+                   fmt::format("{:.2f}", mean(truth)),
+                   core::format_number(*low) + ".." + core::format_number(*high),
+                   fmt::format("{:.2f}", mean(raters[0])), fmt::format("{:.2f}", mean(raters[1])),
                    core::format_number(correlation(raters[0], truth)),
                    core::format_number(correlation(raters[0], raters[1]))});
   }

@@ -79,60 +79,64 @@ fs::path failures_path(const fs::path& out) {
   return qc_folder(out) / "failed.tsv";
 }
 
+namespace {
+
+/// Values of a row that need the whole cohort.
+struct CohortValues {
+  double volume_z;
+  double sharpness_z;
+};
+
+using Cell = std::string (*)(const QcRow& row, const CohortValues& cohort);
+
+/// The columns of qc.tsv that a row fills, in order.
+const std::vector<std::pair<const char*, Cell>>& columns() {
+  using Row = const QcRow&;
+  using Values = const CohortValues&;
+  static const std::vector<std::pair<const char*, Cell>> all = {
+      {"participant_id", [](Row r, Values) { return r.participant_id; }},
+      {"session_id", [](Row r, Values) { return r.session_id; }},
+      {"region", [](Row r, Values) { return r.region; }},
+      {"volume_mm3", [](Row r, Values) { return rounded(r.volume_mm3, 1); }},
+      {"volume_robust_z", [](Row, Values c) { return rounded(c.volume_z, 2); }},
+      {"label_volume_mm3", [](Row r, Values) { return rounded(r.label_volume_mm3, 1); }},
+      {"cut_fraction", [](Row r, Values) { return rounded(r.cut_fraction, 4); }},
+      {"edge_fraction", [](Row r, Values) { return rounded(r.edge_fraction, 4); }},
+      {"outside_crop_fraction", [](Row r, Values) { return rounded(r.outside_crop_fraction, 4); }},
+      {"intensity_min", [](Row r, Values) { return core::format_number(r.intensity_min); }},
+      {"intensity_max", [](Row r, Values) { return core::format_number(r.intensity_max); }},
+      {"sharpness_per_mm", [](Row r, Values) { return rounded(r.sharpness_per_mm, 4); }},
+      {"sharpness_robust_z", [](Row, Values c) { return rounded(c.sharpness_z, 2); }},
+      {"mi_before", [](Row r, Values) { return rounded(r.mi_before, 4); }},
+      {"mi_after", [](Row r, Values) { return rounded(r.mi_after, 4); }},
+      {"overlap", [](Row r, Values) { return rounded(r.overlap, 3); }},
+      {"jacobian_min", [](Row r, Values) { return rounded(r.jacobian_min, 3); }},
+      {"seconds", [](Row r, Values) { return rounded(r.seconds, 2); }}};
+  return all;
+}
+
+}  // namespace
+
 core::Table qc_table(const std::vector<QcRow>& rows, const std::vector<ExcludedScan>& excluded,
                      const Exclusions& exclusions) {
-  core::Table table({"participant_id",
-                     "session_id",
-                     "region",
-                     "volume_mm3",
-                     "volume_robust_z",
-                     "label_volume_mm3",
-                     "cut_fraction",
-                     "edge_fraction",
-                     "outside_crop_fraction",
-                     "intensity_min",
-                     "intensity_max",
-                     "sharpness_per_mm",
-                     "sharpness_robust_z",
-                     "mi_before",
-                     "mi_after",
-                     "overlap",
-                     "jacobian_min",
-                     "seconds",
-                     "flag",
-                     "reason",
-                     "exclude",
-                     "exclude_reason"});
+  std::vector<std::string> names;
+  for (const auto& [name, cell] : columns()) names.emplace_back(name);
+  names.insert(names.end(), {"flag", "reason", "exclude", "exclude_reason"});
+  core::Table table(std::move(names));
   const std::vector<double> volume_z = robust_z(rows, &QcRow::volume_mm3);
   const std::vector<double> sharpness_z = robust_z(rows, &QcRow::sharpness_per_mm);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const QcRow& row = rows[i];
-    std::vector<std::string> reasons = row.reasons;
+    std::vector<std::string> reasons = rows[i].reasons;
     for (std::string& reason : cohort_reasons(volume_z[i], sharpness_z[i])) {
       reasons.push_back(std::move(reason));
     }
-    table.add_row({row.participant_id,
-                   row.session_id,
-                   row.region,
-                   rounded(row.volume_mm3, 1),
-                   rounded(volume_z[i], 2),
-                   rounded(row.label_volume_mm3, 1),
-                   rounded(row.cut_fraction, 4),
-                   rounded(row.edge_fraction, 4),
-                   rounded(row.outside_crop_fraction, 4),
-                   core::format_number(row.intensity_min),
-                   core::format_number(row.intensity_max),
-                   rounded(row.sharpness_per_mm, 4),
-                   rounded(sharpness_z[i], 2),
-                   rounded(row.mi_before, 4),
-                   rounded(row.mi_after, 4),
-                   rounded(row.overlap, 3),
-                   rounded(row.jacobian_min, 3),
-                   rounded(row.seconds, 2),
-                   reasons.empty() ? "ok" : "check",
-                   core::join(reasons, "; "),
-                   "no",
-                   ""});
+    std::vector<std::string> cells;
+    for (const auto& [name, cell] : columns()) {
+      cells.push_back(cell(rows[i], {volume_z[i], sharpness_z[i]}));
+    }
+    cells.insert(cells.end(),
+                 {reasons.empty() ? "ok" : "check", core::join(reasons, "; "), "no", ""});
+    table.add_row(std::move(cells));
   }
   for (const ExcludedScan& scan : excluded) {
     std::vector<std::string> cells;
