@@ -124,4 +124,19 @@ void require_free_space(const fs::path& path, std::uintmax_t bytes) {
   }
 }
 
+ScratchFolder::ScratchFolder(const std::string& prefix) {
+  std::string name = (fs::temp_directory_path() / (prefix + "-XXXXXX")).string();
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw RunError(fmt::format("cannot make a folder in {}: {}", fs::temp_directory_path().string(),
+                               std::strerror(errno)),
+                   "set TMPDIR to a folder that can be written");
+  }
+  path_ = name;
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
 }  // namespace epvs::core

@@ -30,6 +30,21 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// A new empty folder for passing work, in TMPDIR; removed with everything in it by the destructor.
+class ScratchFolder {
+ public:
+  /// Throws RunError when none can be made. `prefix` begins its name: "epvs-elastix".
+  explicit ScratchFolder(const std::string& prefix);
+  ~ScratchFolder();
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
 /// Writes `text` atomically. Throws RunError with the system's reason (for example a full disk).
 void write_text(const std::filesystem::path& path, std::string_view text);
 

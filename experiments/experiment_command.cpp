@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "experiments/recipe.h"
+#include "experiments/experiment.h"
 #include "experiments/runner.h"
 
 namespace epvs::experiments {
@@ -28,32 +28,33 @@ const char* state_name(StepState state) {
   return "?";
 }
 
-void print_recipe(const ExperimentRecipe& recipe) {
-  fmt::print("{}: {}\n  {}\n\n", recipe.id, recipe.title, recipe.source);
-  if (!recipe.description.empty()) fmt::print("{}\n\n", core::wrap(recipe.description, 96, 2));
-  if (!recipe.inputs.empty()) fmt::print("inputs (--input name=value)\n");
-  for (const ExperimentInput& input : recipe.inputs) {
+void print_experiment(const Experiment& experiment) {
+  fmt::print("{}: {}\n  {}\n\n", experiment.id, experiment.title, experiment.source);
+  if (!experiment.description.empty())
+    fmt::print("{}\n\n", core::wrap(experiment.description, 96, 2));
+  if (!experiment.inputs.empty()) fmt::print("inputs (--input name=value)\n");
+  for (const ExperimentInput& input : experiment.inputs) {
     fmt::print("  {} ({})\n{}\n", input.name,
                input.value ? "default " + *input.value : std::string("required"),
                core::wrap(input.help, 96, 6));
   }
   fmt::print("\nsteps\n");
-  for (const ExperimentStep& step : recipe.steps) {
+  for (const ExperimentStep& step : experiment.steps) {
     fmt::print("  {:<24} epvs {}\n", step.name, core::join(step.command, " "));
   }
-  if (recipe.published.empty()) return;
+  if (experiment.published.empty()) return;
   fmt::print("\npublished\n");
-  for (const PublishedValue& value : recipe.published) {
+  for (const PublishedValue& value : experiment.published) {
     fmt::print("  {:<14} {:<12} {} with {}: {} = {}\n", value.table, value.region, value.scorer,
                value.reference, value.metric, value.value);
   }
 }
 
-std::map<std::string, std::string> input_values(const ExperimentRecipe& recipe,
+std::map<std::string, std::string> input_values(const Experiment& experiment,
                                                 const std::vector<std::string>& given) {
   std::map<std::string, std::string> values;
   std::vector<std::string> names;
-  for (const ExperimentInput& input : recipe.inputs) {
+  for (const ExperimentInput& input : experiment.inputs) {
     names.push_back(input.name);
     if (input.value) values[input.name] = *input.value;
   }
@@ -64,17 +65,17 @@ std::map<std::string, std::string> input_values(const ExperimentRecipe& recipe,
     }
     const std::string name = assignment.substr(0, equals);
     if (std::find(names.begin(), names.end(), name) == names.end()) {
-      throw core::UsageError(fmt::format("experiment '{}' has no input '{}'{}", recipe.id, name,
+      throw core::UsageError(fmt::format("experiment '{}' has no input '{}'{}", experiment.id, name,
                                          core::did_you_mean(name, names)));
     }
     values[name] = assignment.substr(equals + 1);
   }
-  for (const ExperimentInput& input : recipe.inputs) {
+  for (const ExperimentInput& input : experiment.inputs) {
     if (values.count(input.name) == 0) {
       throw core::UsageError(
           fmt::format("input '{}' is missing: {}", input.name, input.help),
           fmt::format("give --input {}=VALUE; epvs experiment show {} lists all inputs", input.name,
-                      recipe.id));
+                      experiment.id));
     }
   }
   return values;
@@ -85,22 +86,26 @@ std::map<std::string, std::string> input_values(const ExperimentRecipe& recipe,
 core::Manual ExperimentCommand::manual() const {
   core::Manual manual;
   manual.name = "experiment";
-  manual.summary = "the tables and figures of the papers, one recipe each";
+  manual.summary = "the tables and figures of the papers, step by step";
   manual.synopsis = "list|show|run|status [ID] [--out DIR] [--input NAME=VALUE ...]";
   manual.description =
-      "A recipe is a list of epvs commands that leads from scans and visual scores to a table of a "
-      "paper, and the values that the paper published. 'list' names the recipes, 'show' prints the "
-      "inputs and steps of one, 'run' runs it, 'status' tells which steps are done.\n"
+      "An experiment is a list of epvs commands that leads from scans and visual scores to a table "
+      "of a paper, and the values that the paper published. 'list' names the experiments, 'show' "
+      "prints the inputs and steps of one, 'run' runs it, 'status' tells which steps are done.\n"
       "A run can be killed at any time: started again with the same command it keeps every "
-      "finished "
-      "step and continues the unfinished one. At the end the published and the measured values "
-      "stand "
-      "side by side in published_and_measured.tsv.";
+      "finished step and continues the unfinished one. At the end the published and the measured "
+      "values stand side by side in published_and_measured.tsv.\n"
+      "--dry-run checks that the inputs exist and lets the first steps check theirs: that the "
+      "splits can be made and each network trained on the cohort.";
   manual.examples = {
       {"The demonstration on a phantom cohort:", "epvs experiment run demo --out demo"},
-      {"Tables 2 and 3 of Dubost et al. 2019b on your own clinical scans:",
-       "epvs experiment run mlcn2019-tables-2-3 --out t23 --input bids=clinical --input "
-       "scores=visual.tsv"}};
+      {"Tables 2 and 3 of the second paper: networks of research scans on your own clinical scans:",
+       "epvs experiment run mlcn2019-tables-2-3 --out t23 --input research_cohort=research.h5 "
+       "--input research_scores=research.tsv --input clinical_cohort=clinical.h5 --input "
+       "clinical_scores=visual.tsv --input clinical_participants=participants.tsv"},
+      {"Table 3 of the first paper, on 80 scans of your own; check first, run without --dry-run:",
+       "epvs experiment run media2019-table-3 --out t3 --input cohort=cohort.h5 --input "
+       "scores=visual.tsv --input train=50 --input validation=10 --input test=20 --dry-run"}};
   manual.citations = {
       "Dubost F, et al. 3D regression neural network for the quantification of enlarged "
       "perivascular "
@@ -119,7 +124,7 @@ void ExperimentCommand::declare(core::CommandLine& line) {
   line.positional("ID", &id_, "the experiment; 'list' names them");
   line.option("--out", &out_, "folder of the run: every intermediate file and the tables")
       .unit("DIR");
-  line.option("--input", &inputs_, "sets an input of the recipe; repeat for more")
+  line.option("--input", &inputs_, "sets an input of the experiment; repeat for more")
       .unit("NAME=VALUE");
   line.option("--recipes", &recipes_, "folder with *.experiment.toml files").unit("DIR");
 }
@@ -128,8 +133,8 @@ void ExperimentCommand::run(core::Context& context) {
   const auto recipes = find_recipes(recipes_);
   if (action_ == "list") {
     for (const auto& [id, path] : recipes) {
-      const ExperimentRecipe recipe = ExperimentRecipe::read(path);
-      fmt::print("{:<24} {} ({})\n", id, recipe.title, recipe.source);
+      const Experiment experiment = Experiment::read(path);
+      fmt::print("{:<24} {} ({})\n", id, experiment.title, experiment.source);
     }
     return;
   }
@@ -141,30 +146,38 @@ void ExperimentCommand::run(core::Context& context) {
                                        : fmt::format("unknown experiment '{}'", id_),
                            "known: " + core::join(ids, ", "));
   }
-  const ExperimentRecipe recipe = ExperimentRecipe::read(found->second);
+  const Experiment experiment = Experiment::read(found->second);
   if (action_ == "show") {
-    print_recipe(recipe);
+    print_experiment(experiment);
     return;
   }
   if (out_.empty()) throw core::UsageError("--out is missing: the folder of the run");
-  std::map<std::string, std::string> values = input_values(recipe, inputs_);
+  std::map<std::string, std::string> values = input_values(experiment, inputs_);
   values["recipes"] = recipes_.string();
   values["threads"] = std::to_string(context.threads);
   values["seed"] = std::to_string(context.seed);
   values["device"] = context.device;
-  Runner runner(recipe, out_, values);
+  Runner runner(experiment, out_, values);
   if (action_ == "status" || context.dry_run) {
-    for (const ExperimentStep& step : recipe.steps) {
+    for (const ExperimentStep& step : experiment.steps) {
       fmt::print("{:<26} {:<12} epvs {}\n", step.name, state_name(runner.state(step)),
                  core::join(runner.command(step), " "));
     }
+  }
+  if (action_ == "status") return;
+  for (const ExperimentInput& input : experiment.inputs) {
+    if (input.file) core::require_exists(values.at(input.name), "input '" + input.name + "'");
+  }
+  if (context.dry_run) {
+    runner.check(context.log);
+    context.end_dry_run(out_.string());
     return;
   }
   std::filesystem::create_directories(out_);
   context.provenance.add_input(found->second);
   runner.run(context.force, context.log);
   context.provenance.write_beside(out_ / "experiment.tsv");
-  if (recipe.published.empty()) return;
+  if (experiment.published.empty()) return;
   const core::Table facing = runner.published_and_measured();
   facing.write(out_ / "published_and_measured.tsv");
   fmt::print("{}", facing.to_aligned(3));

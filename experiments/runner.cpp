@@ -30,9 +30,9 @@ fs::path program_of(const std::string& name) {
 
 }  // namespace
 
-Runner::Runner(const ExperimentRecipe& recipe, fs::path out,
+Runner::Runner(const Experiment& experiment, fs::path out,
                std::map<std::string, std::string> values)
-    : recipe_(recipe), out_(std::move(out)), values_(std::move(values)) {
+    : experiment_(experiment), out_(std::move(out)), values_(std::move(values)) {
   values_["out"] = out_.string();
 }
 
@@ -80,10 +80,36 @@ int Runner::start(const std::vector<std::string>& arguments, const ExperimentSte
   return status;
 }
 
+void Runner::fail(const std::vector<std::string>& arguments, const ExperimentStep& step, int code,
+                  const std::string& hint) const {
+  throw core::Error(static_cast<core::ExitCode>(code),
+                    fmt::format("step '{}' failed with exit code {}: epvs {}", step.name, code,
+                                core::join(arguments, " ")),
+                    hint);
+}
+
+void Runner::check(core::Log& log) const {
+  const core::ScratchFolder folder("epvs-experiment");
+  Runner trial(experiment_, folder.path(), values_);
+  for (const ExperimentStep& step : experiment_.steps) {
+    if (step.check == StepCheck::kNone) continue;
+    std::vector<std::string> arguments = trial.command(step);
+    if (step.check == StepCheck::kDryRun) arguments.emplace_back("--dry-run");
+    arguments.emplace_back("--quiet");
+    log.debug("check: epvs {}", core::join(arguments, " "));
+    ExperimentStep silent = step;
+    silent.show = false;
+    const int code = trial.start(arguments, silent);
+    if (code != 0) {
+      fail(arguments, step, code, "its message stands above; the experiment would end there");
+    }
+  }
+}
+
 void Runner::run(bool force, core::Log& log) {
   using Clock = std::chrono::steady_clock;
   double open_minutes = 0;
-  for (const ExperimentStep& step : recipe_.steps) {
+  for (const ExperimentStep& step : experiment_.steps) {
     const StepState now = state(step);
     if (now == StepState::kChanged && !force) {
       throw core::UsageError(
@@ -95,17 +121,17 @@ void Runner::run(bool force, core::Log& log) {
   double expected_done = 0;
   double spent = 0;
   bool again = false;
-  for (std::size_t i = 0; i < recipe_.steps.size(); ++i) {
-    const ExperimentStep& step = recipe_.steps[i];
+  for (std::size_t i = 0; i < experiment_.steps.size(); ++i) {
+    const ExperimentStep& step = experiment_.steps[i];
     const StepState now = state(step);
     if (now == StepState::kDone && !again) {
-      log.info("[{}/{}] {}: done before", i + 1, recipe_.steps.size(), step.name);
+      log.info("[{}/{}] {}: done before", i + 1, experiment_.steps.size(), step.name);
       if (step.show) print_output(step);
       continue;
     }
     again = again || now == StepState::kChanged;
     const double pace = expected_done > 0 ? spent / expected_done : 1.0;
-    log.info("[{}/{}] {} | about {} left in all", i + 1, recipe_.steps.size(), step.name,
+    log.info("[{}/{}] {} | about {} left in all", i + 1, experiment_.steps.size(), step.name,
              core::format_duration(60 * pace * std::max(0.0, open_minutes - expected_done)));
     std::vector<std::string> arguments = command(step);
     const Json record = {{"command", arguments}, {"version", core::kVersion}};
@@ -123,11 +149,9 @@ void Runner::run(bool force, core::Log& log) {
     if (code == static_cast<int>(core::ExitCode::kPartial)) {
       log.warning("step '{}' ended with exit code 4: some participants failed", step.name);
     } else if (code != 0) {
-      throw core::Error(static_cast<core::ExitCode>(code),
-                        fmt::format("step '{}' failed with exit code {}: epvs {}", step.name, code,
-                                    core::join(arguments, " ")),
-                        "its message stands above; mend the cause and run the same command again: "
-                        "finished steps are kept");
+      fail(arguments, step, code,
+           "its message stands above; mend the cause and run the same command again: finished "
+           "steps are kept");
     }
     Json done = record;
     done["seconds"] = seconds;
@@ -139,10 +163,10 @@ void Runner::run(bool force, core::Log& log) {
 }
 
 core::Table Runner::published_and_measured() const {
-  const core::Table metrics = core::Table::read(substitute(recipe_.metrics, values_));
+  const core::Table metrics = core::Table::read(substitute(experiment_.metrics, values_));
   core::Table facing({"table", "region", "reference", "scorer", "metric", "n", "published",
                       "measured", "ci_low", "ci_high"});
-  for (const PublishedValue& value : recipe_.published) {
+  for (const PublishedValue& value : experiment_.published) {
     const std::string reference = substitute(value.reference, values_);
     const std::string scorer = substitute(value.scorer, values_);
     std::vector<std::string> cells = {value.table,

@@ -8,7 +8,7 @@
 
 #include "core/log.h"
 #include "core/table.h"
-#include "experiments/recipe.h"
+#include "experiments/experiment.h"
 
 namespace epvs::experiments {
 
@@ -18,7 +18,7 @@ enum class StepState { kOpen, kUnfinished, kChanged, kDone };
 class Runner {
  public:
   /// `values` holds the inputs and {out}, {recipes}, {threads}, {seed}, {device}.
-  Runner(const ExperimentRecipe& recipe, std::filesystem::path out,
+  Runner(const Experiment& experiment, std::filesystem::path out,
          std::map<std::string, std::string> values);
 
   /// The command of a step with every {name} replaced.
@@ -30,6 +30,10 @@ class Runner {
   /// the step that failed; a step that ends with 4 (some participants failed) counts as done.
   void run(bool force, core::Log& log);
 
+  /// Checks before anything is run: every step that names a check is called as its experiment says, in
+  /// a temporary folder in place of {out}. Throws core::Error as run() does for the first that fails.
+  void check(core::Log& log) const;
+
   /// table region reference scorer metric n published measured ci_low ci_high: the paper's values
   /// beside ours, n/a where the metrics lack a value.
   core::Table published_and_measured() const;
@@ -39,8 +43,10 @@ class Runner {
   std::filesystem::path output_of(const ExperimentStep& step) const;  ///< its stdout
   void print_output(const ExperimentStep& step) const;
   int start(const std::vector<std::string>& arguments, const ExperimentStep& step) const;
+  [[noreturn]] void fail(const std::vector<std::string>& arguments, const ExperimentStep& step,
+                         int code, const std::string& hint) const;
 
-  const ExperimentRecipe& recipe_;
+  const Experiment& experiment_;
   std::filesystem::path out_;
   std::map<std::string, std::string> values_;
 };

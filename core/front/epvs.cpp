@@ -28,7 +28,7 @@ constexpr CommandLineEntry kCommands[] = {
     {"train", "trains a network on visual scores"},
     {"infer", "scores, attention maps and detections of a trained network"},
     {"eval", "agreement, comparison and association statistics of scores tables"},
-    {"experiment", "the tables and figures of the papers, one recipe each"},
+    {"experiment", "the tables and figures of the papers, step by step"},
     {"export", "a trained network as TorchScript or ONNX"},
     {"inspect", "what is in a scan, cohort, weights file or network"},
 };

@@ -1,8 +1,11 @@
+#include <set>
+
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json.h"
 #include "core/table.h"
-#include "experiments/recipe.h"
+#include "core/text.h"
+#include "experiments/experiment.h"
 #include "experiments/runner.h"
 #include "tests/support/test_support.h"
 
@@ -16,14 +19,14 @@ using tests::TemporaryFolder;
 
 constexpr const char* kHead = "id = \"t\"\ntitle = \"T\"\nsource = \"S\"\n";
 
-ExperimentRecipe parse(const TemporaryFolder& folder, const std::string& text) {
+Experiment parse(const TemporaryFolder& folder, const std::string& text) {
   core::write_text(folder / "t.experiment.toml", text);
-  return ExperimentRecipe::read(folder / "t.experiment.toml");
+  return Experiment::read(folder / "t.experiment.toml");
 }
 
 TEST(Recipe, ForeachBecomesOneStepPerRow) {
   const TemporaryFolder folder;
-  const ExperimentRecipe recipe = parse(folder, std::string(kHead) + R"(
+  const Experiment recipe = parse(folder, std::string(kHead) + R"(
 [inputs.n]
 help = "how many"
 default = "3"
@@ -78,7 +81,7 @@ TEST(Recipe, EveryShippedRecipeIsReadable) {
   const auto recipes = find_recipes(tests::source_folder() / "experiments" / "recipes");
   EXPECT_GE(recipes.size(), 1U);
   for (const auto& [id, path] : recipes) {
-    const ExperimentRecipe recipe = ExperimentRecipe::read(path);
+    const Experiment recipe = Experiment::read(path);
     std::map<std::string, std::string> values = {
         {"recipes", "R"}, {"threads", "1"}, {"seed", "1"}, {"device", "cpu"}};
     for (const ExperimentInput& input : recipe.inputs) values[input.name] = "x";
@@ -171,13 +174,70 @@ TEST_F(RunnerTest, InputsAreChecked) {
   EXPECT_NE(run_epvs(unknown).err.find("did you mean 'shown'"), std::string::npos);
 }
 
+TEST_F(RunnerTest, ADryRunChecksInputsAndSteps) {
+  const auto with = [&](const std::string& check, const std::string& shown) {
+    core::write_text(folder_ / "t.experiment.toml", std::string(kHead) + R"(
+[inputs.shown]
+help = "experiment to show"
+[inputs.cohort]
+help = "a file"
+file = true
+[[step]]
+name = "first"
+check = ")" + check + R"("
+command = ["experiment", "show", "{shown}", "--recipes", "{recipes}"]
+)");
+    return run_epvs({"experiment", "run", "t", "--recipes", folder_.path(), "--out",
+                     folder_ / "out", "--input", "shown=" + shown, "--input",
+                     "cohort=" + (folder_ / "t.experiment.toml").string(), "--dry-run"});
+  };
+  for (const char* check : {"run", "dry-run"}) {
+    EXPECT_EQ(with(check, "t").exit_code, 0) << check;
+    const auto failed = with(check, "nothing");
+    EXPECT_EQ(failed.exit_code, 2) << check;
+    EXPECT_NE(failed.err.find("unknown experiment 'nothing'"), std::string::npos) << failed.err;
+    EXPECT_NE(failed.err.find("step 'first' failed with exit code 2"), std::string::npos);
+  }
+  EXPECT_EQ(with("none", "nothing").exit_code, 0) << "a step that cannot be checked before";
+  EXPECT_FALSE(fs::exists(folder_ / "out")) << "nothing is written";
+  EXPECT_EQ(with("sometimes", "t").exit_code, 2);
+  const auto missing =
+      run_epvs({"experiment", "run", "t", "--recipes", folder_.path(), "--out", folder_ / "out",
+                "--input", "shown=t", "--input", "cohort=nowhere.h5", "--dry-run"});
+  EXPECT_NE(missing.exit_code, 0);
+}
+
+TEST(ExperimentCommand, ExamplesNameTheInputsOfTheirRecipes) {
+  const auto recipes = find_recipes(tests::source_folder() / "experiments" / "recipes");
+  const auto help = run_epvs({"experiment", "--help"});
+  const std::string call = "      epvs experiment run ";
+  int examples = 0;
+  for (const std::string& line : core::split(help.out, '\n')) {
+    if (line.rfind(call, 0) != 0) continue;
+    ++examples;
+    const std::vector<std::string> words = core::split(line.substr(call.size()), ' ');
+    ASSERT_TRUE(recipes.count(words[0])) << line;
+    const Experiment recipe = Experiment::read(recipes.at(words[0]));
+    std::set<std::string> given;
+    for (std::size_t i = 1; i + 1 < words.size(); ++i) {
+      if (words[i] == "--input") given.insert(words[i + 1].substr(0, words[i + 1].find('=')));
+    }
+    for (const ExperimentInput& input : recipe.inputs) {
+      EXPECT_TRUE(input.value || given.count(input.name)) << input.name << " lacks in " << line;
+      given.erase(input.name);
+    }
+    EXPECT_TRUE(given.empty()) << *given.begin() << " is no input in " << line;
+  }
+  EXPECT_EQ(examples, 3);
+}
+
 TEST_F(RunnerTest, PublishedValuesStandBesideTheMeasuredOnes) {
   core::write_text(
       folder_ / "metrics.tsv",
       "region\tgroup\tn\treference\tscorer\tmetric\tparameter\testimate\tci_low\tci_high\n"
       "bg\tscanner=a\t9\tr1\tnet\tpearson\tn/a\t0.1\t0\t1\n"
       "bg\tall\t76\tr1\tnet\tpearson\tn/a\t0.5\t0.3\t0.7\n");
-  ExperimentRecipe recipe;
+  Experiment recipe;
   recipe.metrics = "{out}/metrics.tsv";
   recipe.published = {{"P2 Table 2", "bg", "{rater}", "net", "pearson", 0.31},
                       {"P2 Table 2", "bg", "{rater}", "cnn", "pearson", 0.25}};

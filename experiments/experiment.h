@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
+
 namespace epvs::experiments {
 
 /// A value that the user gives (or a default), put in place of {name} in the steps.
@@ -15,7 +17,17 @@ struct ExperimentInput {
   std::string name;
   std::string help;
   std::optional<std::string> value;  ///< default; nothing means that it must be given
+  bool file = false;                 ///< a file or folder that must exist
 };
+
+/// What `epvs experiment run --dry-run` does with a step: nothing, because it needs what earlier steps
+/// make; calls it with --dry-run; or runs it in a temporary folder, for later checks need its output.
+enum class StepCheck { kNone, kDryRun, kRun };
+
+constexpr auto names_of(StepCheck) {
+  return std::to_array<core::EnumName<StepCheck>>(
+      {{StepCheck::kNone, "none"}, {StepCheck::kDryRun, "dry-run"}, {StepCheck::kRun, "run"}});
+}
 
 struct ExperimentStep {
   std::string name;
@@ -23,6 +35,7 @@ struct ExperimentStep {
   std::vector<std::string> retry;    ///< added when an earlier try of this step did not finish
   double minutes = 1;                ///< expected on two cores; for the time left
   bool show = false;                 ///< its stdout is printed
+  StepCheck check = StepCheck::kNone;
 };
 
 /// One number of the paper, to stand beside the measured one.
@@ -35,7 +48,7 @@ struct PublishedValue {
   double value = 0;
 };
 
-struct ExperimentRecipe {
+struct Experiment {
   std::string id;
   std::string title;
   std::string source;  ///< paper, table or figure
@@ -46,7 +59,7 @@ struct ExperimentRecipe {
   std::string metrics;  ///< metrics.tsv that holds the measured values
 
   /// Throws UsageError naming file and key for anything unknown, missing or of the wrong type.
-  static ExperimentRecipe read(const std::filesystem::path& path);
+  static Experiment read(const std::filesystem::path& path);
 };
 
 /// Replaces {name} by values[name]; "{{" stays "{". Throws UsageError for an unknown name.

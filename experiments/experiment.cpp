@@ -1,4 +1,4 @@
-#include "experiments/recipe.h"
+#include "experiments/experiment.h"
 
 #include <fmt/format.h>
 
@@ -150,10 +150,11 @@ void read_step(const Json& table, const std::string& where, std::vector<Experime
       retry_given == nullptr ? std::vector<std::string>{"--force"} : keys.texts("retry");
   const double minutes = keys.number("minutes", 1.0);
   const bool show = keys.flag("show", false);
+  const auto check = core::from_text<StepCheck>(keys.text("check", "none"), where + ": check");
   const auto rows = foreach_rows(keys.find("foreach", true), where);
   keys.finish();
   for (const auto& row : rows) {
-    ExperimentStep step{put(name, row), put_all(command, row), retry, minutes, show};
+    ExperimentStep step{put(name, row), put_all(command, row), retry, minutes, show, check};
     const bool twice = std::any_of(steps.begin(), steps.end(), [&](const ExperimentStep& other) {
       return other.name == step.name;
     });
@@ -164,46 +165,47 @@ void read_step(const Json& table, const std::string& where, std::vector<Experime
 
 }  // namespace
 
-ExperimentRecipe ExperimentRecipe::read(const fs::path& path) {
+Experiment Experiment::read(const fs::path& path) {
   const Json document = core::read_toml(path);
   const std::string where = path.string();
   Keys keys(document, where);
-  ExperimentRecipe recipe;
+  Experiment experiment;
   keys.find("recipe_version", true);
-  recipe.id = keys.text("id");
-  recipe.title = keys.text("title");
-  recipe.source = keys.text("source");
-  recipe.description = keys.text("description", "");
-  recipe.metrics = keys.text("metrics", "");
+  experiment.id = keys.text("id");
+  experiment.title = keys.text("title");
+  experiment.source = keys.text("source");
+  experiment.description = keys.text("description", "");
+  experiment.metrics = keys.text("metrics", "");
   if (const Json* inputs = keys.find("inputs", true)) {
     for (const auto& [name, table] : inputs->items()) {
       Keys input(table, where + " [inputs." + name + "]");
       const std::string help = input.text("help");
       const bool has_default = table.contains("default");
-      recipe.inputs.push_back(
-          {name, help, has_default ? std::optional(input.text("default")) : std::nullopt});
+      experiment.inputs.push_back(
+          {name, help, has_default ? std::optional(input.text("default")) : std::nullopt,
+           input.flag("file", false)});
       input.finish();
     }
   }
   const Json* steps = keys.find("step", false);
   if (!steps->is_array()) throw UsageError(where + ": steps are written as [[step]]");
   for (std::size_t i = 0; i < steps->size(); ++i) {
-    read_step((*steps)[i], fmt::format("{} [[step]] {}", where, i + 1), recipe.steps);
+    read_step((*steps)[i], fmt::format("{} [[step]] {}", where, i + 1), experiment.steps);
   }
   if (const Json* published = keys.find("published", true)) {
     for (const Json& entry : *published) {
       Keys value(entry, where + " [[published]]");
-      recipe.published.push_back({value.text("table"), value.text("region"),
-                                  value.text("reference"), value.text("scorer"),
-                                  value.text("metric"), value.number("value")});
+      experiment.published.push_back({value.text("table"), value.text("region"),
+                                      value.text("reference"), value.text("scorer"),
+                                      value.text("metric"), value.number("value")});
       value.finish();
     }
   }
   keys.finish();
-  if (!recipe.published.empty() && recipe.metrics.empty()) {
+  if (!experiment.published.empty() && experiment.metrics.empty()) {
     throw UsageError(where + ": 'metrics' must name the metrics.tsv with the measured values");
   }
-  return recipe;
+  return experiment;
 }
 
 std::string substitute(const std::string& text, const std::map<std::string, std::string>& values) {
@@ -259,7 +261,7 @@ std::map<std::string, fs::path> find_recipes(const fs::path& folder) {
         name.compare(name.size() - kEnding.size(), kEnding.size(), kEnding) != 0) {
       continue;
     }
-    const std::string id = ExperimentRecipe::read(entry.path()).id;
+    const std::string id = Experiment::read(entry.path()).id;
     const auto [previous, inserted] = recipes.emplace(id, entry.path());
     if (!inserted) {
       throw UsageError(fmt::format("{} and {} both have the id '{}'", previous->second.string(),
