@@ -79,5 +79,18 @@ TEST(EvalCommand, HelpTakesLessThanFiftyMilliseconds) {
   EXPECT_LT(best, 0.050);
 }
 
+TEST(Front, ListsCommandsAndNamesTheNearest) {
+  const auto help = run_epvs({"--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* name : {"simulate", "prepare", "split", "train", "infer", "eval", "inspect"}) {
+    EXPECT_NE(help.out.find(name), std::string::npos) << name;
+  }
+  const auto unknown = run_epvs({"evall"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("did you mean 'eval'"), std::string::npos);
+  EXPECT_EQ(run_epvs({}).exit_code, 2);
+  EXPECT_EQ(run_epvs({"../evil"}).exit_code, 2);
+}
+
 }  // namespace
 }  // namespace epvs

@@ -206,18 +206,5 @@ TEST(StopSignals, TurnSignalsIntoWishes) {
   EXPECT_THROW(signals.throw_if_stopped(), Interrupted);
 }
 
-TEST(Front, ListsCommandsAndNamesTheNearest) {
-  const auto help = tests::run_epvs({"--help"});
-  EXPECT_EQ(help.exit_code, 0);
-  for (const char* name : {"simulate", "prepare", "split", "train", "infer", "eval", "inspect"}) {
-    EXPECT_NE(help.out.find(name), std::string::npos) << name;
-  }
-  const auto unknown = tests::run_epvs({"evall"});
-  EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_NE(unknown.err.find("did you mean 'eval'"), std::string::npos);
-  EXPECT_EQ(tests::run_epvs({}).exit_code, 2);
-  EXPECT_EQ(tests::run_epvs({"../evil"}).exit_code, 2);
-}
-
 }  // namespace
 }  // namespace epvs::core

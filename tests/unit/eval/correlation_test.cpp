@@ -112,8 +112,9 @@ TEST(Multiplicity, MissingTestsDoNotCount) {
 }
 
 TEST(Multiplicity, UnknownNameIsRefused) {
-  tests::expect_error<core::UsageError>([] { core::from_text<Adjustment>("bonferoni", "--adjust"); },
-                                        {"bonferoni", "did you mean 'bonferroni'"});
+  tests::expect_error<core::UsageError>(
+      [] { core::from_text<Adjustment>("bonferoni", "--adjust"); },
+      {"bonferoni", "did you mean 'bonferroni'"});
 }
 
 }  // namespace

@@ -141,7 +141,8 @@ TEST(GoldenR, AdjustedPValuesEqualPAdjust) {
     if (expected.cell(row, "table") != "p_adjust") continue;
     const std::string& name = expected.cell(row, "statistic");
     const std::size_t index = static_cast<std::size_t>(name.back() - '1');
-    const auto adjusted = adjust(p, core::from_text<Adjustment>(name.substr(0, name.size() - 1), "p"));
+    const auto adjusted =
+        adjust(p, core::from_text<Adjustment>(name.substr(0, name.size() - 1), "p"));
     EXPECT_NEAR(adjusted[index], expected.number(row, "value"), 1e-15) << name;
     ++compared;
   }
