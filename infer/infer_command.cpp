@@ -142,11 +142,10 @@ void InferCommand::declare(core::CommandLine& line) {
   line.option("--flip-axes", &flip_axes_,
               "test-time flips: mean over all combinations of flips along these axes")
       .choices({"x", "y", "z"});
-  line.option(
-          "--precision", &precision_,
-          "of the convolutions: bf16 (CPU with AVX-512, GPU) and fp16 (GPU) are faster and give "
-          "scores that differ by about a percent")
-      .choices({"float32", "bf16", "fp16"});
+  line.option("--precision", &precision_,
+              "of the convolutions: bf16 (CPU with AVX-512, GPU) is faster and gives scores that "
+              "differ by about a percent")
+      .choices({"float32", "bf16"});
   line.option("--batch", &batch_, "scans that go through the network together").range(1, 4096);
 }
 

@@ -47,14 +47,9 @@ void set(const AutocastState& state) {
 
 AutocastState state_for(Precision precision, const torch::Device& device) {
   AutocastState state = AutocastState::current(device.type());
-  state.enabled = precision == Precision::kBf16 || precision == Precision::kFp16;
+  state.enabled = precision == Precision::kBf16;
   if (precision == Precision::kBf16) state.type = torch::kBFloat16;
-  if (precision == Precision::kFp16) state.type = torch::kHalf;
   return state;
-}
-
-bool is_narrow(const torch::Tensor& x) {
-  return x.scalar_type() == torch::kBFloat16 || x.scalar_type() == torch::kHalf;
 }
 
 /// A convolution forward and backward, as in training.
@@ -73,7 +68,7 @@ bool convolves(const torch::Device& device, torch::ScalarType type) {
 }  // namespace
 
 const std::vector<std::string>& precision_names() {
-  static const std::vector<std::string> names = {"float32", "float64", "bf16", "fp16"};
+  static const std::vector<std::string> names = {"float32", "float64", "bf16"};
   return names;
 }
 
@@ -90,12 +85,6 @@ Precision parse_precision(const std::string& name) {
 
 void require_precision(Precision precision, const torch::Device& device) {
   if (precision == Precision::kFloat32 || precision == Precision::kFloat64) return;
-  if (precision == Precision::kFp16) {
-    if (device.is_cuda()) return;
-    throw core::UsageError(
-        fmt::format("precision fp16 on the device {}: it needs a GPU", device.str()),
-        "take bf16 or float32, or --device cuda");
-  }
   if (convolves(device, torch::kBFloat16)) return;
   throw core::UsageError(
       fmt::format("precision bf16: the device {} has no convolution in bfloat16", device.str()),
@@ -122,12 +111,11 @@ Autocast::~Autocast() {
 }
 
 torch::Tensor widened(const torch::Tensor& x) {
-  return is_narrow(x) ? x.to(torch::kFloat) : x;
+  return x.scalar_type() == torch::kBFloat16 ? x.to(torch::kFloat) : x;
 }
 
 torch::Tensor max_pool(const torch::Tensor& maps, std::int64_t width, bool ceil) {
-  const bool has_kernel = maps.is_cuda() && (maps.scalar_type() == torch::kHalf);
-  return torch::max_pool3d(has_kernel ? maps : widened(maps), width, {}, 0, 1, ceil);
+  return torch::max_pool3d(widened(maps), width, {}, 0, 1, ceil);
 }
 
 torch::Tensor beside(const torch::Tensor& maps, const torch::Tensor& other) {

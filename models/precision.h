@@ -9,17 +9,15 @@
 namespace epvs::models {
 
 /// What convolutions compute in; float64 is the type of the network's weights. bf16 has the range
-/// of float32 and 8 bits of precision; fp16 has 11 bits and ends at 65504, so that its training
-/// needs a loss scale (train/loss_scaler.h).
-enum class Precision { kFloat32, kFloat64, kBf16, kFp16 };
+/// of float32 and 8 bits of precision.
+enum class Precision { kFloat32, kFloat64, kBf16 };
 
-/// "float32", "float64", "bf16", "fp16", in the order of Precision.
+/// "float32", "float64", "bf16", in the order of Precision.
 const std::vector<std::string>& precision_names();
 /// Throws core::UsageError for another name.
 Precision parse_precision(const std::string& name);
 
-/// Throws core::UsageError when `device` cannot compute in `precision`: fp16 needs a GPU; bf16
-/// needs a CPU with AVX-512 (tried by a small convolution) or a GPU.
+/// Throws core::UsageError when `device` cannot compute in `precision`: bf16 needs a CPU with AVX-512 (tried by a small convolution) or a GPU.
 void require_precision(Precision precision, const torch::Device& device);
 
 /// What a thread's autocast is set to on one kind of device.
@@ -53,11 +51,11 @@ class Float32 {
   c10::impl::ExcludeDispatchKeyGuard guard_{c10::autocast_dispatch_keyset};
 };
 
-/// float32 of a 16-bit tensor; other tensors as they are.
+/// float32 of a bfloat16 tensor; other tensors as they are.
 torch::Tensor widened(const torch::Tensor& x);
 
-/// Max-pooling without overlap. 16-bit maps are widened where the device has no kernel for them:
-/// LibTorch 1.13 has none on the CPU, and for bf16 none that could be tested on CUDA.
+/// Max-pooling without overlap. bfloat16 maps are widened: LibTorch 1.13 has no kernel for them on
+/// the CPU, and on CUDA none that could be tested.
 torch::Tensor max_pool(const torch::Tensor& maps, std::int64_t width, bool ceil = false);
 
 /// `other` beside `maps` (channels), in the type of `maps`.

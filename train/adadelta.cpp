@@ -1,3 +1,5 @@
+#include "train/adadelta.h"
+
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 
@@ -5,7 +7,6 @@
 
 #include "core/error.h"
 #include "train/adadelta_kernel.h"
-#include "train/optimizer.h"
 
 namespace epvs::train {
 

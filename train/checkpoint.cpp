@@ -21,7 +21,7 @@ constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kScaledUnit = "scaled_unit.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kDone = "DONE";
-constexpr int kFormatVersion = 2;
+constexpr int kFormatVersion = 3;
 
 /// JSON has no NaN: it is stored as null.
 double number(const Json& value) {
@@ -31,8 +31,7 @@ double number(const Json& value) {
 Json row_to_json(const EpochRow& row) {
   return Json::array({row.epoch, row.train_loss, row.validation_loss, row.validation_mae,
                       row.validation_pearson, row.validation_icc2, row.validation_score_sd,
-                      row.learning_rate, row.gradient_norm, row.seconds, row.is_best,
-                      row.skipped_updates});
+                      row.learning_rate, row.gradient_norm, row.seconds, row.is_best});
 }
 
 EpochRow row_from_json(const Json& value) {
@@ -44,7 +43,6 @@ EpochRow row_from_json(const Json& value) {
       &row.learning_rate,      &row.gradient_norm,   &row.seconds};
   for (std::size_t i = 0; i < std::size(numbers); ++i) *numbers[i] = number(value.at(i + 1));
   row.is_best = value.at(10).get<bool>();
-  row.skipped_updates = value.at(11).get<std::int64_t>();
   return row;
 }
 
@@ -130,8 +128,6 @@ Json TrainerState::to_json() const {
               {"best_epoch", best_epoch},
               {"best_value", best_value},
               {"epochs_without_improvement", epochs_without_improvement},
-              {"skipped_updates", skipped_updates},
-              {"loss_scale", loss_scale.to_json()},
               {"plateau", plateau.to_json()},
               {"finished", finished},
               {"history", rows}};
@@ -152,8 +148,6 @@ TrainerState TrainerState::from_json(const Json& document, const std::string& so
     document.at("best_epoch").get_to(state.best_epoch);
     document.at("best_value").get_to(state.best_value);
     document.at("epochs_without_improvement").get_to(state.epochs_without_improvement);
-    document.at("skipped_updates").get_to(state.skipped_updates);
-    state.loss_scale = LossScale::from_json(document.at("loss_scale"));
     state.plateau = Plateau::from_json(document.at("plateau"));
     document.at("finished").get_to(state.finished);
     for (const Json& row : document.at("history")) state.history.push_back(row_from_json(row));

@@ -14,7 +14,6 @@
 
 #include "core/json.h"
 #include "models/weights.h"
-#include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/plateau.h"
 
@@ -33,7 +32,6 @@ struct EpochRow {
   double gradient_norm = 0;  ///< mean over the updates, before clipping
   double seconds = 0;
   bool is_best = false;
-  std::int64_t skipped_updates = 0;  ///< fp16: gradients were not finite at the loss scale
 };
 
 /// Where a training stands. Order, augmentation and initial weights are functions of the seed and
@@ -45,9 +43,7 @@ struct TrainerState {
   std::int64_t loss_scans = 0;
   double norm_sum = 0;
   std::int64_t updates = 0;
-  std::int64_t skipped_updates = 0;
-  LossScale loss_scale;  ///< fp16
-  Plateau plateau;       ///< schedule plateau
+  Plateau plateau;  ///< schedule plateau
   double epoch_seconds = 0;
   double tukey_scale = 1;
   std::vector<double> residuals;  ///< of the epoch in progress

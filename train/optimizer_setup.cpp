@@ -1,13 +1,115 @@
 #include "train/optimizer_setup.h"
 
 #include <fmt/format.h>
+#include <torch/torch.h>
+#include <torch/version.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/error.h"
 #include "core/text.h"
+#include "train/adadelta.h"
 
 namespace epvs::train {
+
+namespace {
+
+/// LibTorch names the state of a parameter by its address, as text before 2.1.
+auto state_key(const torch::Tensor& parameter) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 1)
+  return static_cast<void*>(parameter.unsafeGetTensorImpl());
+#else
+  return c10::guts::to_string(parameter.unsafeGetTensorImpl());
+#endif
+}
+
+/// An optimiser of torch::optim with a group for each parameter, so that each has its own learning
+/// rate. The state is made before the first step: zeros, which the first step takes alike.
+template <class Torch, class State>
+class TorchOptimizer : public Optimizer {
+ public:
+  template <class Options>
+  TorchOptimizer(std::vector<NamedParameter> parameters, const Options& options)
+      : Optimizer(std::move(parameters)),
+        optimizer_(std::vector<torch::optim::OptimizerParamGroup>(), options) {
+    for (const NamedParameter& parameter : parameters_) {
+      optimizer_.add_param_group(torch::optim::OptimizerParamGroup({parameter.value}));
+      optimizer_.state()[state_key(parameter.value)] = std::make_unique<State>();
+    }
+  }
+
+  void step(double learning_rate) override {
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+      optimizer_.param_groups()[i].options().set_lr(learning_rate *
+                                                    parameters_[i].learning_rate_factor);
+    }
+    optimizer_.step();
+  }
+
+ protected:
+  State& state_of(const NamedParameter& parameter) const {
+    return static_cast<State&>(*optimizer_.state().at(state_key(parameter.value)));
+  }
+  static torch::Tensor zeros(const NamedParameter& parameter) {
+    return torch::zeros_like(parameter.value, torch::MemoryFormat::Contiguous);
+  }
+
+ private:
+  Torch optimizer_;
+};
+
+class AdamW : public TorchOptimizer<torch::optim::AdamW, torch::optim::AdamWParamState> {
+ public:
+  AdamW(std::vector<NamedParameter> parameters, const TrainOptions& options)
+      : TorchOptimizer(std::move(parameters), torch::optim::AdamWOptions(options.learning_rate)
+                                                  .betas({options.beta1, options.beta2})
+                                                  .eps(options.epsilon)
+                                                  .weight_decay(options.weight_decay)) {
+    for (const NamedParameter& parameter : parameters_) {
+      state_of(parameter).step(0).exp_avg(zeros(parameter)).exp_avg_sq(zeros(parameter));
+    }
+  }
+  NamedTensors state() const override {
+    NamedTensors state;
+    for (const NamedParameter& parameter : parameters_) {
+      const auto& own = state_of(parameter);
+      state.emplace_back(parameter.name + ".average", own.exp_avg());
+      state.emplace_back(parameter.name + ".square_average", own.exp_avg_sq());
+      state.emplace_back(parameter.name + ".steps", torch::full({1}, own.step(), torch::kInt64));
+    }
+    return state;
+  }
+  void load_state(const NamedTensors& saved) override {
+    Optimizer::load_state(saved);
+    const std::map<std::string, torch::Tensor> by_name(saved.begin(), saved.end());
+    for (const NamedParameter& parameter : parameters_) {
+      state_of(parameter).step(by_name.at(parameter.name + ".steps").item<std::int64_t>());
+    }
+  }
+};
+
+class Sgd : public TorchOptimizer<torch::optim::SGD, torch::optim::SGDParamState> {
+ public:
+  Sgd(std::vector<NamedParameter> parameters, const TrainOptions& options)
+      : TorchOptimizer(std::move(parameters), torch::optim::SGDOptions(options.learning_rate)
+                                                  .momentum(options.momentum)
+                                                  .nesterov(options.nesterov)
+                                                  .weight_decay(options.weight_decay)) {
+    for (const NamedParameter& parameter : parameters_) {
+      state_of(parameter).momentum_buffer(zeros(parameter));
+    }
+  }
+  NamedTensors state() const override {
+    NamedTensors state;
+    for (const NamedParameter& parameter : parameters_) {
+      state.emplace_back(parameter.name + ".momentum", state_of(parameter).momentum_buffer());
+    }
+    return state;
+  }
+};
+
+}  // namespace
 
 std::vector<NamedParameter> trained_parameters(models::Network& network,
                                                const TrainOptions& options) {
@@ -55,13 +157,10 @@ std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options,
         std::move(parameters), AdadeltaOptions{options.rho, options.epsilon, options.weight_decay});
   }
   if (options.optimizer == "adamw") {
-    return std::make_unique<AdamW>(
-        std::move(parameters),
-        AdamWOptions{options.beta1, options.beta2, options.epsilon, options.weight_decay});
+    return std::make_unique<AdamW>(std::move(parameters), options);
   }
   EPVS_ASSERT(options.optimizer == "sgd");
-  return std::make_unique<Sgd>(
-      std::move(parameters), SgdOptions{options.momentum, options.nesterov, options.weight_decay});
+  return std::make_unique<Sgd>(std::move(parameters), options);
 }
 
 }  // namespace epvs::train

@@ -14,6 +14,7 @@ namespace epvs::train {
 /// core::UsageError for a pattern that matches nothing, or when all are frozen.
 std::vector<NamedParameter> trained_parameters(models::Network& network,
                                                const TrainOptions& options);
+/// Adadelta, torch::optim::AdamW or torch::optim::SGD. Their settings must be valid.
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options,
                                           std::vector<NamedParameter> parameters);
 

@@ -108,10 +108,10 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
       .unit("GB");
   table
       .add("train.precision", &train.precision,
-           "of the convolutions: bf16 (CPU with AVX-512, GPU) or fp16 (GPU, with a loss scale), "
-           "while weights, optimiser, pooling, dense layers and loss stay float32; float64: of all "
-           "of them, for comparisons, the final weights.safetensors is float32")
-      .choices({"float32", "float64", "bf16", "fp16"});
+           "of the convolutions: bf16 (CPU with AVX-512, GPU), while weights, optimiser, pooling, "
+           "dense layers and loss stay float32; float64: of all of them, for comparisons, the "
+           "final weights.safetensors is float32")
+      .choices({"float32", "float64", "bf16"});
   table.add("train.gradient_checkpointing", &train.gradient_checkpointing,
             "compute feature maps again in the backward pass instead of keeping them: less memory, "
             "more time, the same result");
@@ -198,6 +198,19 @@ void TrainOptions::validate() const {
   if (!(learning_rate > 0)) {
     throw core::UsageError(fmt::format(
         "train.learning_rate = {}. Violated constraint: train.learning_rate > 0", learning_rate));
+  }
+  const auto require_below_one = [](const char* name, double value) {
+    if (value < 1) return;
+    throw core::UsageError(
+        fmt::format("train.{} = {}. Violated constraint: train.{} < 1", name, value, name));
+  };
+  require_below_one("rho", rho);
+  require_below_one("beta1", beta1);
+  require_below_one("beta2", beta2);
+  require_below_one("momentum", momentum);
+  if (nesterov && momentum == 0) {
+    throw core::UsageError(
+        "train.nesterov = true with train.momentum = 0. Violated constraint: train.momentum > 0");
   }
   for (const std::string& entry : learning_rates) {
     const std::size_t equals = entry.rfind('=');

@@ -49,7 +49,6 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   }
   // Before the first epoch the residuals are those of a network that scores a constant.
   state_.tukey_scale = median_absolute_deviation(scaled_labels());
-  if (job_.recipe.train.precision == "fp16") state_.loss_scale = LossScale::started();
 }
 
 /// From here to the end of the training the output unit gives scaled counts; InCounts undoes it
@@ -241,20 +240,12 @@ double Trainer::learning_rate(double epoch) const {
 }
 
 void Trainer::update_weights(double progress_in_epochs) {
-  const auto norm = step_->update(learning_rate(progress_in_epochs), moment(), state_.loss_scale);
-  if (norm) {
-    state_.norm_sum += *norm;
-    ++state_.updates;
-  } else {
-    ++state_.skipped_updates;
-    log_.info("epoch {}: update skipped, gradients were not finite; loss scale {}",
-              state_.epoch + 1, state_.loss_scale.value);
-  }
+  state_.norm_sum += step_->update(learning_rate(progress_in_epochs), moment());
+  ++state_.updates;
 }
 
 TrainingStep::Moment Trainer::moment() const {
-  return {job_.seed,          state_.epoch,  state_.updates,
-          state_.tukey_scale, target_scale_, state_.loss_scale.value};
+  return {job_.seed, state_.epoch, state_.updates, state_.tukey_scale, target_scale_};
 }
 
 void Trainer::answer_signals() {
@@ -279,7 +270,6 @@ void Trainer::end_epoch() {
   row.train_loss = state_.loss_sum / static_cast<double>(state_.loss_scans);
   row.gradient_norm = state_.norm_sum / static_cast<double>(state_.updates);
   row.learning_rate = learning_rate(static_cast<double>(row.epoch));
-  row.skipped_updates = state_.skipped_updates;
   validate(row);
   require_finite_weights(optimizer_->parameters(), row.epoch);
   const bool has_validation = !job_.examples.validation.empty();
@@ -296,7 +286,7 @@ void Trainer::end_epoch() {
   state_.epoch = row.epoch;
   state_.batch = 0;
   state_.loss_sum = state_.norm_sum = state_.epoch_seconds = 0;
-  state_.loss_scans = state_.updates = state_.skipped_updates = 0;
+  state_.loss_scans = state_.updates = 0;
   state_.finished = state_.epoch >= options.epochs ||
                     (options.patience > 0 && state_.epochs_without_improvement >= options.patience);
   share_state();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "core/error.h"
@@ -98,7 +99,7 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
                     std::isfinite(score) ? outcome.loss : score),
         kDivergedHint);
   }
-  (batch_loss * (weight * moment.loss_scale)).backward();
+  (batch_loss * weight).backward();
   if (!team_.alone() && own_scores.defined()) {
     const Team::Share own = team_.share(examples.size());
     own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
@@ -148,19 +149,23 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
                                  : "set train.gradient_checkpointing = true, "));
 }
 
-std::optional<double> TrainingStep::update(double learning_rate, const Moment& moment,
-                                           LossScale& scale) {
+double TrainingStep::update(double learning_rate, const Moment& moment) {
   team_.sum_gradients(optimizer_.parameters());
-  if (scale.on) {
-    const bool finite = unscale_gradients(optimizer_.parameters(), scale.value);
-    scale.count(finite, moment.epoch + 1);
-    if (!finite) {
-      optimizer_.zero_grad();
-      return std::nullopt;
-    }
-  }
-  const double norm = gradient_norm(optimizer_.parameters());
-  if (!std::isfinite(norm)) {
+  const double norm = clip_gradients(moment);
+  optimizer_.step(learning_rate);
+  optimizer_.zero_grad();
+  return norm;
+}
+
+double TrainingStep::clip_gradients(const Moment& moment) const {
+  std::vector<torch::Tensor> values;
+  for (const NamedParameter& parameter : optimizer_.parameters()) values.push_back(parameter.value);
+  const double maximum = recipe_.train.clip_norm > 0 ? recipe_.train.clip_norm
+                                                     : std::numeric_limits<double>::infinity();
+  try {
+    return torch::nn::utils::clip_grad_norm_(values, maximum, /*norm_type=*/2.0,
+                                             /*error_if_nonfinite=*/true);
+  } catch (const c10::Error&) {
     for (const NamedParameter& parameter : optimizer_.parameters()) {
       const torch::Tensor& gradient = parameter.value.grad();
       if (!gradient.defined() || torch::isfinite(gradient).all().item<bool>()) continue;
@@ -169,13 +174,12 @@ std::optional<double> TrainingStep::update(double learning_rate, const Moment& m
                       moment.epoch + 1, moment.update + 1, parameter.name),
           kDivergedHint);
     }
+    throw core::RunError(
+        fmt::format("training diverged in epoch {}, update {}: the norm of the gradient is beyond "
+                    "the range of its type",
+                    moment.epoch + 1, moment.update + 1),
+        kDivergedHint);
   }
-  if (recipe_.train.clip_norm > 0) {
-    clip_gradients(optimizer_.parameters(), norm, recipe_.train.clip_norm);
-  }
-  optimizer_.step(learning_rate);
-  optimizer_.zero_grad();
-  return norm;
 }
 
 void require_finite_weights(const std::vector<NamedParameter>& parameters, std::int64_t epoch) {

@@ -5,14 +5,12 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "models/network.h"
 #include "models/precision.h"
 #include "train/distributed.h"
 #include "train/examples.h"
-#include "train/loss_scale.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/target_scale.h"
@@ -30,7 +28,6 @@ class TrainingStep {
     std::int64_t update = 0;  ///< updates of this epoch that are done
     double tukey_scale = 1;
     TargetScale target_scale;  ///< the loss sees scaled labels; the network gives scaled counts
-    double loss_scale = 1;     ///< multiplies the gradients that are added
   };
   struct Outcome {
     double loss = 0;  ///< of the whole batch
@@ -51,9 +48,8 @@ class TrainingStep {
                     double weight, const Moment& moment);
   /// Sums the gradients over all processes, clips, updates the weights, clears the gradients;
   /// returns the norm of the gradient before clipping. Throws core::RunError naming the first
-  /// gradient that is not finite. With a loss scale such an update is skipped instead, and nothing
-  /// is returned; the scale is adapted.
-  std::optional<double> update(double learning_rate, const Moment& moment, LossScale& scale);
+  /// gradient that is not finite.
+  double update(double learning_rate, const Moment& moment);
   void clear_gradients() { optimizer_.zero_grad(); }
 
  private:
@@ -63,6 +59,8 @@ class TrainingStep {
   Outcome forward_backward(const torch::Tensor& volumes,
                            const std::vector<const Example*>& examples, double weight,
                            const Moment& moment);
+  /// Returns the norm before clipping to train.clip_norm; 0 does not clip.
+  double clip_gradients(const Moment& moment) const;
   torch::Tensor of_all_processes(const torch::Tensor& scores, std::size_t batch_size);
   [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
 

@@ -12,7 +12,7 @@ namespace epvs::train {
 void write_training_table(const std::filesystem::path& path, const std::vector<EpochRow>& history) {
   core::Table table({"epoch", "train_loss", "validation_loss", "validation_mae",
                      "validation_pearson", "validation_icc2", "validation_score_sd",
-                     "learning_rate", "gradient_norm", "seconds", "is_best", "skipped_updates"});
+                     "learning_rate", "gradient_norm", "seconds", "is_best"});
   for (const EpochRow& row : history) {
     std::vector<std::string> cells = {std::to_string(row.epoch)};
     for (const double value :
@@ -22,7 +22,6 @@ void write_training_table(const std::filesystem::path& path, const std::vector<E
     }
     cells.push_back(fmt::format("{:.3f}", row.seconds));
     cells.push_back(row.is_best ? "1" : "0");
-    cells.push_back(std::to_string(row.skipped_updates));
     table.add_row(std::move(cells));
   }
   table.write(path);

@@ -53,6 +53,15 @@ TEST(TrainRecipe, OptionsAreChecked) {
   options.learning_rate = 0;
   expect_error<core::UsageError>([&] { options.validate(); }, {"train.learning_rate = 0"});
   options = {};
+  options.beta1 = 1;
+  expect_error<core::UsageError>([&] { options.validate(); },
+                                 {"train.beta1 = 1", "train.beta1 < 1"});
+  options = {};
+  options.nesterov = true;
+  options.momentum = 0;
+  expect_error<core::UsageError>([&] { options.validate(); },
+                                 {"train.nesterov = true", "train.momentum > 0"});
+  options = {};
   options.learning_rates = {"conv1*=-2"};
   expect_error<core::UsageError>([&] { options.validate(); }, {"conv1*=-2", "pattern=factor"});
 }

@@ -1,4 +1,4 @@
-// One step of a training: precision, loss scale, memory, scaled targets; schedules and reports.
+// One step of a training: precision, memory, scaled targets; schedules and reports.
 #include "train/training_step.h"
 
 #include <ATen/Context.h>
@@ -82,9 +82,8 @@ TEST(TrainingStepTest, Bf16KeepsWeightsAndGradientsInFloat32) {
   Parts rough(recipe);
   const double loss = exact.add(2).loss;
   EXPECT_NEAR(rough.add(2).loss, loss, 0.02 * loss);
-  LossScale off;
-  ASSERT_TRUE(exact.step.update(0.1, {}, off));
-  ASSERT_TRUE(rough.step.update(0.1, {}, off));
+  exact.step.update(0.1, {});
+  rough.step.update(0.1, {});
   for (const auto& item : rough.network->named_parameters()) {
     EXPECT_EQ(item.value().scalar_type(), torch::kFloat) << item.key();
   }
@@ -122,20 +121,13 @@ TEST(TrainingStepTest, Bf16LearnsToCount) {
     recipe.train.precision = precision;
     recipe.train.optimizer = "adamw";
     Parts parts(recipe);
-    LossScale off;
     double last = 0;
     for (int i = 0; i < 80; ++i) {
       last = parts.step.add_batch(volumes, pointers, 1.0, {}).loss;
-      parts.step.update(0.003, {}, off);
+      parts.step.update(0.003, {});
     }
     EXPECT_LT(last, 0.5 * kVariance) << precision << ": explains less than half of the labels";
   }
-}
-
-TEST(TrainingStepTest, Fp16IsRefusedOnTheCpu) {
-  Recipe recipe = small_recipe();
-  recipe.train.precision = "fp16";
-  expect_error<core::UsageError>([&] { Parts setup(recipe); }, {"fp16", "needs a GPU"});
 }
 
 TEST(TrainingStepTest, PrecisionsOfTheRecipeAreKnown) {
@@ -157,80 +149,38 @@ TEST(TrainingStepTest, GradientCheckpointingOfTheRecipeChangesNoBit) {
   for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i], b[i])) << i;
 }
 
-// ---- loss scale -------------------------------------------------------------------------------
-
-TEST(LossScaleTest, AnyScaleGivesTheSameUpdate) {
-  // Powers of two are exact, so the update is equal to the last bit.
-  Parts plain(small_recipe());
-  Parts scaled(small_recipe());
-  LossScale off;
-  LossScale on = LossScale::started();
-  TrainingStep::Moment moment;
-  plain.add(2, moment);
-  const auto norm = plain.step.update(1.0, moment, off);
-  moment.loss_scale = on.value;
-  scaled.add(2, moment);
-  EXPECT_GT(scaled.gradients()[0].abs().max().item<double>(), 1000.0) << "no scale was used";
-  EXPECT_EQ(scaled.step.update(1.0, moment, on), norm);
-  const auto a = plain.network->parameters();
-  const auto b = scaled.network->parameters();
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i], b[i])) << i;
-  EXPECT_EQ(on.good_updates, 1);
+TEST(TrainingStepTest, GradientsAreClippedToTheNorm) {
+  Recipe recipe = small_recipe();
+  recipe.train.optimizer = "sgd";
+  recipe.train.momentum = 0;
+  Parts free(recipe);
+  recipe.train.clip_norm = 0.5;
+  Parts clipped(recipe);
+  free.add(2);
+  clipped.add(2);
+  const double norm = free.step.update(1.0, {});
+  ASSERT_GT(norm, 5.0) << "nothing to clip";
+  EXPECT_DOUBLE_EQ(clipped.step.update(1.0, {}), norm) << "that before clipping";
+  const auto start = models::make_network(recipe.network, 5);
+  double square = 0;
+  for (std::size_t i = 0; i < start->parameters().size(); ++i) {
+    const Tensor whole = free.network->parameters()[i] - start->parameters()[i];
+    const Tensor part = clipped.network->parameters()[i] - start->parameters()[i];
+    EXPECT_TRUE(torch::allclose(part, whole * (0.5 / norm), 1e-3, 1e-6)) << i;
+    square += part.square().sum().item<double>();
+  }
+  EXPECT_NEAR(std::sqrt(square), 0.5, 1e-4);
 }
 
-TEST(LossScaleTest, AnUpdateThatIsNotFiniteIsSkipped) {
+TEST(TrainingStepTest, AGradientThatIsNotFiniteIsNamed) {
   for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
     Parts setup(small_recipe());
     setup.add(2);
-    std::vector<Tensor> before;
-    for (const Tensor& p : setup.network->parameters()) before.push_back(p.detach().clone());
     setup.optimizer->parameters()[3].value.mutable_grad().view({-1})[0] = bad;
-    LossScale scale = LossScale::started();
-    EXPECT_EQ(setup.step.update(1.0, {}, scale), std::nullopt);
-    EXPECT_EQ(scale.value, LossScale::kStart / 2);
-    const auto after = setup.network->parameters();
-    for (std::size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(torch::equal(before[i], after[i]));
-    for (const auto& [name, tensor] : setup.optimizer->state()) {
-      EXPECT_EQ(tensor.abs().max().item<double>(), 0) << name;
-    }
-    EXPECT_FALSE(setup.optimizer->parameters()[0].value.grad().defined());
-    // Without a loss scale the same gradient ends the training.
-    setup.add(2);
-    setup.optimizer->parameters()[3].value.mutable_grad().view({-1})[0] = bad;
-    LossScale off;
     expect_error<core::RunError>(
-        [&] { setup.step.update(1.0, {}, off); },
+        [&] { setup.step.update(1.0, {}); },
         {"diverged", "gradient of " + setup.optimizer->parameters()[3].name});
   }
-}
-
-TEST(LossScaleTest, GrowsAfterGoodUpdatesAndEndsAsDivergedWhenItCollapses) {
-  LossScale scale = LossScale::started();
-  for (int i = 0; i < 1999; ++i) scale.count(true, 1);
-  EXPECT_EQ(scale.value, 65536);
-  scale.count(true, 1);
-  EXPECT_EQ(scale.value, 131072);
-  for (int i = 0; i < 1500; ++i) scale.count(true, 1);
-  scale.count(false, 1);
-  EXPECT_EQ(scale.value, 65536);
-  for (int i = 0; i < 1999; ++i) scale.count(true, 1);
-  EXPECT_EQ(scale.value, 65536) << "a skipped update starts the count again";
-  for (int i = 0; i < 16; ++i) scale.count(false, 1);
-  EXPECT_EQ(scale.value, 1);
-  expect_error<core::RunError>([&] { scale.count(false, 7); },
-                               {"diverged in epoch 7", "17 updates in a row", "train.precision"});
-}
-
-TEST(LossScaleTest, JsonRoundTrip) {
-  LossScale scale = LossScale::started();
-  scale.count(true, 1);
-  scale.count(false, 1);
-  scale.count(true, 1);
-  const LossScale read = LossScale::from_json(scale.to_json());
-  EXPECT_EQ(read.on, true);
-  EXPECT_EQ(read.value, 32768);
-  EXPECT_EQ(read.good_updates, 1);
-  EXPECT_EQ(read.bad_updates, 0);
 }
 
 // ---- memory -----------------------------------------------------------------------------------
