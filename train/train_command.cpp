@@ -18,7 +18,6 @@
 #include "models/layers.h"
 #include "models/precision.h"
 #include "models/weights_metadata.h"
-#include "train/local_processes.h"
 #include "train/preview.h"
 #include "train/torch_setup.h"
 
@@ -50,14 +49,13 @@ void log_table(core::Log& log, const core::ParameterTable& table) {
 
 /// Without a number each process of a machine takes the GPU of its local rank; a launcher that
 /// shows each process only its own GPU leaves one to take.
-torch::Device choose_device(const std::string& wanted, const Launch& launch, const Team& team) {
+torch::Device choose_device(const std::string& wanted, const ProcessGroup& group) {
   const torch::Device device = models::resolve_device(wanted);
   const bool has_number = wanted.find(':') != std::string::npos;
-  if (team.alone() || !device.is_cuda() || has_number || torch::cuda::device_count() == 1) {
+  if (!group.has_others() || !device.is_cuda() || has_number || torch::cuda::device_count() == 1) {
     return device;
   }
-  return models::resolve_device(
-      fmt::format("cuda:{}", launch.local_rank.value_or(team.local_rank())));
+  return models::resolve_device(fmt::format("cuda:{}", group.local_rank()));
 }
 
 /// What must be equal in all processes: all that decides the result.
@@ -100,8 +98,7 @@ core::Manual TrainCommand::manual() const {
       "end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
       "On the CPU, equal seeds and threads give bit-equal weights, also through --resume after a "
       "kill at any moment. INT and TERM write a checkpoint and stop (exit 130, 143); USR1 writes "
-      "one and goes on. Several processes (--processes, or started by torchrun, mpirun or srun) "
-      "share every batch; the recipe means the same for any number of them. --resume refuses when "
+      "one and goes on. Several processes, started by torchrun, mpirun or srun, share every batch; the recipe means the same for any number of them. --resume refuses when "
       "recipe, cohort, labels, splits or seed changed, "
       "unless --resume-force (or --resume=force) is given.";
   manual.examples = {
@@ -163,16 +160,6 @@ void TrainCommand::declare(core::CommandLine& line) {
       .unit("FILE.png");
   line.option("--print-recipe", &print_recipe_,
               "print the resolved recipe (all parameters) and stop; without RECIPE the defaults");
-  line.heading("Several processes");
-  line.option("--processes", &processes_,
-              "start this many on this machine, which share every batch; the recipe means the same "
-              "for any number. Not needed under torchrun, mpirun or srun")
-      .range(1, 1024);
-  line.option("--join-seconds", &join_seconds_,
-              "how long the processes wait for each other at the "
-              "start")
-      .range(1, 86400)
-      .unit("s");
   recipe_.declare(table_);
 }
 
@@ -312,7 +299,7 @@ void TrainCommand::resolve(const data::CohortReader& cohort, const Examples& exa
 
 Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& examples,
                             std::uint64_t seed, int threads, const torch::Device& device,
-                            const Team& team) const {
+                            const ProcessGroup& group) const {
   Json identity{
       {"recipe", table_.to_json()},
       {"cohort", cohort.fingerprint()},
@@ -326,7 +313,7 @@ Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& ex
       {"threads", threads},
       {"device", device.str()},
       {"libtorch", TORCH_VERSION}};
-  if (!team.alone()) identity["processes"] = team.size();
+  if (group.has_others()) identity["processes"] = group.size();
   return identity.flatten();
 }
 
@@ -376,18 +363,7 @@ void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool
   if (is_first) table.write(out_ / "scores.tsv");
 }
 
-bool TrainCommand::run_processes(const Launch& launch, core::Log& log) const {
-  if (processes_ == 1 || processes_ == launch.size) return false;
-  if (launch.size > 1) {
-    throw core::UsageError(fmt::format("--processes = {}, but {} started {}", processes_,
-                                       launch.launcher, launch.size),
-                           "leave out --processes where a launcher starts them");
-  }
-  run_local_processes(processes_, log);
-  return true;
-}
-
-void TrainCommand::require_trainable(const Examples& examples, const Team& team) const {
+void TrainCommand::require_trainable(const Examples& examples, const ProcessGroup& group) const {
   if (examples.validation.empty() && recipe_.train.patience > 0) {
     throw core::UsageError(fmt::format("train.patience = {}, but {} has no validation participants",
                                        recipe_.train.patience, splits_.string()),
@@ -399,16 +375,16 @@ void TrainCommand::require_trainable(const Examples& examples, const Team& team)
                     splits_.string()),
         "take another train.schedule, or make splits with a validation part");
   }
-  if (recipe_.train.batch_size < team.size()) {
+  if (recipe_.train.batch_size < group.size()) {
     throw core::UsageError(
         fmt::format("train.batch_size = {}, but {} processes share each batch",
-                    recipe_.train.batch_size, team.size()),
-        fmt::format("set train.batch_size = {} or more, or take fewer processes", team.size()));
+                    recipe_.train.batch_size, group.size()),
+        fmt::format("set train.batch_size = {} or more, or take fewer processes", group.size()));
   }
 }
 
 void TrainCommand::describe_run(core::Context& context, const torch::Device& device, int threads,
-                                bool resumed, const Team& team) const {
+                                bool resumed, const ProcessGroup& group) const {
   core::Provenance& provenance = context.provenance;
   for (const fs::path& input : {recipe_file_, cohort_, scores_, splits_}) {
     provenance.add_input(input);
@@ -419,9 +395,9 @@ void TrainCommand::describe_run(core::Context& context, const torch::Device& dev
   provenance.add("seed", context.seed);
   provenance.add("libtorch", TORCH_VERSION);
   provenance.add("resumed", resumed);
-  if (!team.alone()) {
+  if (group.has_others()) {
     Json names = Json::array();
-    for (int rank = 0; rank < team.size(); ++rank) names.push_back(team.name(rank));
+    for (int rank = 0; rank < group.size(); ++rank) names.push_back(group.name(rank));
     provenance.add("processes", names);
   }
   core::write_text(out_ / "recipe.toml", table_.to_recipe());
@@ -439,50 +415,49 @@ void TrainCommand::run(core::Context& context) {
     return;
   }
   require_inputs();
-  const Launch launch = find_launch(process_environment());
-  if (run_processes(launch, context.log)) return;
-  Team team = Team::join(launch, std::chrono::seconds(join_seconds_));
-  if (!team.is_first()) context.log.set_prefix(team.name(team.rank()) + ": ");
+  ProcessGroup group = ProcessGroup::join(find_launch(process_environment()));
+  if (!group.is_first()) context.log.set_prefix(group.name(group.rank()) + ": ");
   try {
-    train(context, launch, team);
-    team.finish();
+    train(context, group);
+    group.finish();
   } catch (const core::Interrupted&) {
-    team.finish();
+    group.finish();
     throw;
   } catch (const std::exception& error) {
-    team.fail(error.what());
+    group.fail(error.what());
     throw;
   }
 }
 
-void TrainCommand::train(core::Context& context, const Launch& launch, Team& team) {
+void TrainCommand::train(core::Context& context, ProcessGroup& group) {
   // What all processes would say alike, rank 0 says.
   core::Log muted(core::LogLevel::kError);
-  core::Log& log = team.is_first() ? context.log : muted;
-  const torch::Device device = choose_device(context.device, launch, team);
+  core::Log& log = group.is_first() ? context.log : muted;
+  const torch::Device device = choose_device(context.device, group);
   models::require_precision(models::parse_precision(recipe_.train.precision), device);
   const int threads = context.line.given("--threads")
                           ? context.threads
-                          : std::max(1, context.threads / team.local_size());
+                          : std::max(1, context.threads / group.local_size());
   const bool resumed =
-      team.broadcast(team.is_first() && open_run_folder(context) ? "resume" : "") == "resume";
+      group.broadcast(group.is_first() && open_run_folder(context) ? "resume" : "") == "resume";
   const data::CohortReader cohort(cohort_);
   const Examples examples = collect_examples(cohort, choose_region(cohort, recipe_.train.region),
                                              core::ScoresTable::read(scores_, {target_}), target_,
                                              core::Splits::read(splits_), repeat_, fold_);
-  require_trainable(examples, team);
-  const Json own_identity = identity(cohort, examples, context.seed, threads, device, team);
-  team.require_equal(comparable(own_identity, device));
+  require_trainable(examples, group);
+  const Json own_identity = identity(cohort, examples, context.seed, threads, device, group);
+  group.require_equal(comparable(own_identity, device));
   resolve(cohort, examples, log);
-  if (resumed && team.is_first()) check_identity(own_identity, log);
-  if (!context.dry_run && team.is_first()) {
+  if (resumed && group.is_first()) check_identity(own_identity, log);
+  if (!context.dry_run && group.is_first()) {
     fs::create_directories(out_);
     log.add_file(out_ / "log.txt");
   }
   log_table(log, table_);
   log.info("device {}, {} threads, LibTorch {}, seed {}", device.str(), threads, TORCH_VERSION,
            context.seed);
-  for (int rank = 0; !team.alone() && rank < team.size(); ++rank) log.info("{}", team.name(rank));
+  for (int rank = 0; group.has_others() && rank < group.size(); ++rank)
+    log.info("{}", group.name(rank));
   describe_examples(examples, log);
   if (context.dry_run) {
     log.info("--dry-run: nothing was written");
@@ -490,10 +465,10 @@ void TrainCommand::train(core::Context& context, const Launch& launch, Team& tea
   }
   const TorchSettings settings{threads, recipe_.train.flush_denormals, recipe_.train.deterministic};
   context.provenance.add("determinism", determinism_note(settings, device));
-  if (team.is_first()) describe_run(context, device, threads, resumed, team);
+  if (group.is_first()) describe_run(context, device, threads, resumed, group);
 
   set_up_torch(settings);
-  team.use_device(device);
+  group.use_device(device);
   core::StopSignals signals;
   TrainingJob job;
   job.recipe = recipe_;
@@ -516,12 +491,12 @@ void TrainCommand::train(core::Context& context, const Launch& launch, Team& tea
                         {"pool_scale", recipe_.network.pool_scale}};
   const models::CohortSource source(cohort, examples.region,
                                     static_cast<std::size_t>(recipe_.train.cache_gb * 1e9));
-  Trainer trainer(std::move(job), source, log, signals, team);
+  Trainer trainer(std::move(job), source, log, signals, group);
   if (resumed) trainer.resume();
   const TrainingSummary summary = trainer.run();
   trainer.save_best(out_ / "weights.safetensors");
-  write_scores(trainer, examples, team.is_first());
-  if (!team.is_first()) return;
+  write_scores(trainer, examples, group.is_first());
+  if (!group.is_first()) return;
   context.provenance.write_beside(out_ / "scores.tsv");
   log.info("stopped after {} epochs ({}), {}; best epoch {}", summary.epochs,
            summary.stopped_because, core::format_duration(summary.seconds), summary.best_epoch);

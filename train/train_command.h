@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/command.h"
-#include "train/distributed.h"
+#include "train/process_group.h"
 #include "train/trainer.h"
 
 namespace epvs::train {
@@ -24,18 +24,16 @@ class TrainCommand : public core::Command {
   void read_recipe();
   void preview(core::Context& context);
   void require_inputs() const;
-  /// Starts --processes of itself. False when this process is one of those that train.
-  bool run_processes(const Launch& launch, core::Log& log) const;
-  void require_trainable(const Examples& examples, const Team& team) const;
-  void train(core::Context& context, const Launch& launch, Team& team);
+  void require_trainable(const Examples& examples, const ProcessGroup& group) const;
+  void train(core::Context& context, ProcessGroup& group);
   void describe_run(core::Context& context, const torch::Device& device, int threads, bool resumed,
-                    const Team& team) const;
+                    const ProcessGroup& group) const;
   bool open_run_folder(core::Context& context) const;
   void resolve(const data::CohortReader& cohort, const Examples& examples, core::Log& log);
   void take_network_of_init(const data::CohortReader& cohort, core::Log& log);
   core::Json identity(const data::CohortReader& cohort, const Examples& examples,
                       std::uint64_t seed, int threads, const torch::Device& device,
-                      const Team& team) const;
+                      const ProcessGroup& group) const;
   void check_identity(const core::Json& now, core::Log& log) const;
   void write_scores(Trainer& trainer, const Examples& examples, bool is_first) const;
 
@@ -54,8 +52,6 @@ class TrainCommand : public core::Command {
   bool resume_force_ = false;
   bool print_recipe_ = false;
   std::filesystem::path preview_;
-  int processes_ = 1;
-  int join_seconds_ = 300;
   std::int64_t log_steps_ = 0;
 
   Recipe recipe_;

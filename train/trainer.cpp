@@ -25,12 +25,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }  // namespace
 
 Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log& log,
-                 core::StopSignals& signals, Team& team)
+                 core::StopSignals& signals, ProcessGroup& group)
     : job_(std::move(job)),
       source_(source),
       log_(log),
       signals_(signals),
-      team_(team),
+      group_(group),
       epoch_part_start_(Clock::now()),
       last_checkpoint_(Clock::now()) {
   job_.recipe.validate();
@@ -43,7 +43,7 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   optimizer_ = make_optimizer(job_.recipe.train, trained_parameters(*network_, job_.recipe.train));
   require_trained_output();
   step_ = std::make_unique<TrainingStep>(*network_, *optimizer_, job_.recipe,
-                                         job_.preprocessing.spacing_mm, job_.device, team_);
+                                         job_.preprocessing.spacing_mm, job_.device, group_);
   for (std::size_t i = 0; i < job_.examples.train.size(); ++i) {
     example_by_row_[job_.examples.train[i].row] = i;
   }
@@ -84,11 +84,11 @@ void Trainer::require_trained_output() const {
 }
 
 void Trainer::resume() {
-  if (team_.is_first()) read_checkpoint();
+  if (group_.is_first()) read_checkpoint();
   resumed_ = true;
   share_state();
   share_weights();
-  for (const auto& [name, tensor] : optimizer_->state()) team_.broadcast({tensor});
+  for (const auto& [name, tensor] : optimizer_->state()) group_.broadcast({tensor});
   log_.info("resuming after {} epochs{}", state_.epoch,
             state_.batch > 0 ? fmt::format(" and {} batches", state_.batch) : "");
 }
@@ -125,7 +125,7 @@ void Trainer::fit_output_unit() {
   const RidgeFit fit =
       fit_output(*network_, source_, job_.examples.train, scaled_labels(),
                  job_.recipe.train.batch_size, job_.device, job_.init.has_value(), [this] {
-                   if (team_.alone()) signals_.throw_if_stopped();
+                   if (!group_.has_others()) signals_.throw_if_stopped();
                  });
   log_.info(
       "output unit fitted by ridge regression to {} scans: penalty {:.3g}, {:.1f} degrees of "
@@ -137,10 +137,10 @@ void Trainer::fit_output_unit() {
 TrainingSummary Trainer::run() {
   const TrainOptions& options = job_.recipe.train;
   epoch_part_start_ = Clock::now();
-  if (!resumed_ && team_.is_first()) fit_output_unit();
+  if (!resumed_ && group_.is_first()) fit_output_unit();
   share_weights();
   if (state_.epoch == 0 && state_.batch == 0) checkpoint();
-  if (options.tensorboard && team_.is_first()) {
+  if (options.tensorboard && group_.is_first()) {
     monitor_ = std::make_unique<Monitor>(job_.run_folder, state_.history);
   }
   TrainingSummary summary;
@@ -191,7 +191,7 @@ void Trainer::train_epoch(StepReport& steps) {
   };
   std::vector<std::vector<std::size_t>> own_batches;
   for (auto rows_of = batches.begin() + state_.batch; rows_of != batches.end(); ++rows_of) {
-    const Team::Share own = team_.share(rows_of->size());
+    const ProcessGroup::Share own = group_.share(rows_of->size());
     if (own.size() == 0) continue;
     own_batches.emplace_back(rows_of->begin() + static_cast<std::ptrdiff_t>(own.begin),
                              rows_of->begin() + static_cast<std::ptrdiff_t>(own.end));
@@ -202,7 +202,7 @@ void Trainer::train_epoch(StepReport& steps) {
     const std::vector<std::size_t>& in_batch = batches[static_cast<std::size_t>(batch)];
     const auto scans = static_cast<std::int64_t>(in_batch.size());
     const torch::Tensor volumes =
-        team_.share(in_batch.size()).size() > 0 ? loader.next()->volumes : torch::Tensor();
+        group_.share(in_batch.size()).size() > 0 ? loader.next()->volumes : torch::Tensor();
     const double value =
         train_batch(in_batch, volumes, static_cast<double>(scans) / group_scans(batch));
     state_.loss_sum += value * static_cast<double>(scans);
@@ -254,7 +254,7 @@ void Trainer::answer_signals() {
   const bool requested = signals_.take_checkpoint_request();
   // What one process wishes, all do.
   const std::vector<double> wishes =
-      team_.largest({due || requested ? 1.0 : 0.0, static_cast<double>(signals_.stop_signal())});
+      group_.largest({due || requested ? 1.0 : 0.0, static_cast<double>(signals_.stop_signal())});
   const int stop_signal = static_cast<int>(wishes[1]);
   if (wishes[0] > 0 || stop_signal != 0) {
     checkpoint();
@@ -295,11 +295,11 @@ void Trainer::end_epoch() {
   if (row.is_best || state_.finished || state_.epoch % options.checkpoint_epochs == 0) {
     checkpoint();
   }
-  if (row.is_best && team_.is_first()) {
+  if (row.is_best && group_.is_first()) {
     // After `last`: when a kill comes between the two, resume() takes the weights from there.
     save_best_checkpoint();
   }
-  if (team_.is_first()) {
+  if (group_.is_first()) {
     write_training_table(job_.run_folder / "training.tsv", state_.history);
   }
   log_.info("{}", epoch_line(state_.history, options.epochs, has_validation));
@@ -333,13 +333,13 @@ void Trainer::checkpoint() {
   const auto now = Clock::now();
   state_.epoch_seconds += std::chrono::duration<double>(now - epoch_part_start_).count();
   epoch_part_start_ = now;
-  if (team_.is_first()) {
+  if (group_.is_first()) {
     const InCounts in_counts(*network_, target_scale_);
     save_checkpoint(checkpoint_folder("last"), *network_, metadata(), optimizer_.get(), state_,
                     job_.identity, in_counts.scaled_unit());
   }
   // A launcher may end all processes as soon as one has ended: none goes on before it is written.
-  team_.barrier();
+  group_.barrier();
   last_checkpoint_ = Clock::now();
 }
 
@@ -349,12 +349,12 @@ void Trainer::save_best_checkpoint() {
 }
 
 void Trainer::share_weights() {
-  team_.broadcast(network_->parameters());
+  group_.broadcast(network_->parameters());
 }
 
 void Trainer::share_state() {
-  if (team_.alone()) return;
-  state_ = TrainerState::from_json(core::Json::parse(team_.broadcast(state_.to_json().dump())),
+  if (!group_.has_others()) return;
+  state_ = TrainerState::from_json(core::Json::parse(group_.broadcast(state_.to_json().dump())),
                                    "rank 0");
 }
 
@@ -368,7 +368,7 @@ std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
   const auto size = static_cast<std::size_t>(job_.recipe.train.batch_size);
   // Whole batches are dealt out, so that each score is computed as one process would.
   const std::size_t batches = (examples.size() + size - 1) / size;
-  const Team::Share own = team_.share(batches);
+  const ProcessGroup::Share own = group_.share(batches);
   const auto at = [&](std::size_t batch) {
     return examples.begin() + static_cast<std::ptrdiff_t>(std::min(batch * size, examples.size()));
   };
@@ -377,21 +377,21 @@ std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
     const InCounts in_counts(*network_, target_scale_);
     scores = score_examples(*network_, source_, {at(own.begin), at(own.end)},
                             job_.recipe.train.batch_size, job_.device, precision, [this] {
-                              if (team_.alone()) signals_.throw_if_stopped();
+                              if (!group_.has_others()) signals_.throw_if_stopped();
                             });
   } catch (const core::Interrupted&) {
     if (!state_.finished) checkpoint();  // the output unit is the one in training again
     throw;
   }
-  if (team_.alone()) return scores;
-  const auto stop_signal = team_.largest({static_cast<double>(signals_.stop_signal())}).front();
+  if (!group_.has_others()) return scores;
+  const auto stop_signal = group_.largest({static_cast<double>(signals_.stop_signal())}).front();
   if (stop_signal > 0) stop(static_cast<int>(stop_signal));
-  return team_.gather(scores, team_.share(batches, 0).size() * size);
+  return group_.gather(scores, group_.share(batches, 0).size() * size);
 }
 
 void Trainer::use_best_weights() {
   if (uses_best_weights_) return;
-  if (team_.is_first()) {
+  if (group_.is_first()) {
     const auto best = find_checkpoint(checkpoint_folder("best"));
     EPVS_ASSERT(best);
     models::load_weights_into(*best / "weights.safetensors", *network_);
@@ -409,7 +409,7 @@ std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
 void Trainer::save_best(const fs::path& path) {
   use_best_weights();
   network_->to(torch::kFloat);  // what others read is float32, after training in float64 too
-  if (team_.is_first()) models::save_weights(path, *network_, metadata());
+  if (group_.is_first()) models::save_weights(path, *network_, metadata());
 }
 
 models::WeightsMetadata Trainer::metadata() const {

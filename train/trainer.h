@@ -16,11 +16,11 @@
 #include "models/cohort_tensors.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
-#include "train/distributed.h"
 #include "train/examples.h"
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
+#include "train/process_group.h"
 #include "train/step_report.h"
 #include "train/training_step.h"
 #include "train/validation.h"
@@ -55,14 +55,14 @@ struct TrainingSummary {
 /// (weights, optimiser tensors, TrainerState) is the whole state. On the CPU with equal threads a
 /// resumed training is bit-equal to an uninterrupted one, also from a checkpoint within an epoch.
 ///
-/// In a team every process has a trainer and calls the same functions. A batch is that of all
+/// In a group every process has a trainer and calls the same functions. A batch is that of all
 /// processes together; each computes its share of it. Rank 0 alone reads and writes the run folder
 /// and decides when to stop.
 class Trainer {
  public:
   /// Builds the network and the optimiser. All references must outlive the trainer.
   Trainer(TrainingJob job, const models::VolumeSource& source, core::Log& log,
-          core::StopSignals& signals, Team& team);
+          core::StopSignals& signals, ProcessGroup& group);
 
   /// Goes on from the last checkpoint. Throws core::UsageError when there is none.
   void resume();
@@ -112,7 +112,7 @@ class Trainer {
   const models::VolumeSource& source_;
   core::Log& log_;
   core::StopSignals& signals_;
-  Team& team_;
+  ProcessGroup& group_;
   std::shared_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<TrainingStep> step_;

@@ -25,13 +25,14 @@ bool is_memory_error(const c10::Error& error) {
 }  // namespace
 
 TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
-                           std::array<double, 3> spacing_mm, torch::Device device, Team& team)
+                           std::array<double, 3> spacing_mm, torch::Device device,
+                           ProcessGroup& group)
     : network_(network),
       optimizer_(optimizer),
       recipe_(recipe),
       spacing_mm_(spacing_mm),
       device_(device),
-      team_(team),
+      group_(group),
       precision_(models::parse_precision(recipe.train.precision)) {
   models::require_precision(precision_, device);
   network_.set_gradient_checkpointing(recipe.train.gradient_checkpointing);
@@ -40,7 +41,7 @@ TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const
 TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
                                               const std::vector<const Example*>& examples,
                                               double weight, const Moment& moment) {
-  const Team::Share own = team_.share(examples.size());
+  const ProcessGroup::Share own = group_.share(examples.size());
   if (own.size() == 0) return forward_backward({}, examples, weight, moment);
   const torch::Tensor on_device = volumes.to(device_);
   try {
@@ -84,7 +85,7 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
   const torch::Tensor targets = torch::tensor(labels).to(device_);
   const torch::Tensor own_scores = volumes.defined() ? scores_of(volumes) : torch::Tensor();
   const torch::Tensor scores =
-      team_.alone() ? own_scores : of_all_processes(own_scores, examples.size());
+      !group_.has_others() ? own_scores : of_all_processes(own_scores, examples.size());
   const torch::Tensor batch_loss = loss(recipe_.train.loss, scores, targets, moment.tukey_scale);
   Outcome outcome;
   outcome.loss = batch_loss.item<double>();
@@ -100,8 +101,8 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
         kDivergedHint);
   }
   (batch_loss * weight).backward();
-  if (!team_.alone() && own_scores.defined()) {
-    const Team::Share own = team_.share(examples.size());
+  if (group_.has_others() && own_scores.defined()) {
+    const ProcessGroup::Share own = group_.share(examples.size());
     own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
                                              static_cast<std::int64_t>(own.size())));
   }
@@ -115,7 +116,7 @@ torch::Tensor TrainingStep::of_all_processes(const torch::Tensor& own, std::size
     const torch::Tensor values = own.detach().to(torch::kCPU, torch::kDouble).contiguous();
     numbers.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
   }
-  const std::vector<double> all = team_.gather(numbers, team_.share(batch_size, 0).size());
+  const std::vector<double> all = group_.gather(numbers, group_.share(batch_size, 0).size());
   EPVS_ASSERT(all.size() == batch_size);
   const auto type = optimizer_.parameters().front().value.scalar_type();
   return torch::tensor(all, torch::kDouble)
@@ -140,7 +141,7 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
                   volumes.size(0), volumes[0].numel(), device_.str()),
       fits > 0 ? fmt::format("train.batch_size = {} fits; with train.accumulate = {} it gives the "
                              "same updates",
-                             fits * team_.size(), (volumes.size(0) + fits - 1) / fits)
+                             fits * group_.size(), (volumes.size(0) + fits - 1) / fits)
                : fmt::format("not even one volume fits ({}); {}take a smaller network or a device "
                              "with more memory",
                              error.what_without_backtrace(),
@@ -150,7 +151,7 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
 }
 
 double TrainingStep::update(double learning_rate, const Moment& moment) {
-  team_.sum_gradients(optimizer_.parameters());
+  group_.sum_gradients(optimizer_.parameters());
   const double norm = clip_gradients(moment);
   optimizer_.step(learning_rate);
   optimizer_.zero_grad();

@@ -9,10 +9,10 @@
 
 #include "models/network.h"
 #include "models/precision.h"
-#include "train/distributed.h"
 #include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/options.h"
+#include "train/process_group.h"
 #include "train/target_scale.h"
 
 namespace epvs::train {
@@ -37,7 +37,7 @@ class TrainingStep {
 
   /// `network` is on `device`; all references must outlive the step.
   TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
-               std::array<double, 3> spacing_mm, torch::Device device, Team& team);
+               std::array<double, 3> spacing_mm, torch::Device device, ProcessGroup& group);
 
   /// Augments the volumes (N, 1, Z, Y, X) and adds `weight` times the gradient of the loss of
   /// `examples`, the whole batch. `volumes` are those of this process's share of them, undefined
@@ -69,7 +69,7 @@ class TrainingStep {
   const Recipe& recipe_;
   std::array<double, 3> spacing_mm_;
   torch::Device device_;
-  Team& team_;
+  ProcessGroup& group_;
   models::Precision precision_;
 };
 

@@ -60,8 +60,8 @@ int main(int argc, char** argv) {
   const auto network = models::make_network(recipe.network, 1);
   const auto optimizer =
       train::make_optimizer(recipe.train, train::trained_parameters(*network, recipe.train));
-  train::Team team;
-  train::TrainingStep step(*network, *optimizer, recipe, {0.5, 0.5, 0.5}, torch::kCPU, team);
+  train::ProcessGroup group;
+  train::TrainingStep step(*network, *optimizer, recipe, {0.5, 0.5, 0.5}, torch::kCPU, group);
   const auto [z, y, x] = recipe.network.input_zyx;
   const torch::Tensor volume = torch::rand({1, 1, z, y, x});
   train::Example example;

@@ -53,7 +53,7 @@ struct Parts {
       : recipe(std::move(r)),
         network(given ? given : models::make_network(recipe.network, 5)),
         optimizer(make_optimizer(recipe.train, trained_parameters(*network, recipe.train))),
-        step(*network, *optimizer, recipe, {1, 1, 1}, torch::kCPU, team) {}
+        step(*network, *optimizer, recipe, {1, 1, 1}, torch::kCPU, group) {}
 
   TrainingStep::Outcome add(std::int64_t n, const TrainingStep::Moment& moment = {}) {
     examples = examples_of(static_cast<std::size_t>(n));
@@ -67,7 +67,7 @@ struct Parts {
     return all;
   }
 
-  Team team;
+  ProcessGroup group;
   Recipe recipe;
   std::shared_ptr<models::Network> network;
   std::unique_ptr<Optimizer> optimizer;

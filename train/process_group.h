@@ -10,30 +10,32 @@
 #include <vector>
 
 #include "core/json.h"
-#include "train/connection.h"
+#include "train/collectives.h"
 #include "train/launch.h"
 #include "train/optimizer.h"
 
 namespace epvs::train {
 
-/// A team of one (the default) starts nothing, connects to nothing and changes no number. All
-/// functions must be called by all processes in the same order; all throw core::RunError naming the
-/// process that died or failed.
-class Team {
+/// A group of one (the default) connects to nothing and changes no number. All functions must be
+/// called by all processes in the same order; all throw core::RunError naming the process that died
+/// or failed.
+class ProcessGroup {
  public:
-  Team() = default;
-  /// Meets the other processes within `patience`; see connect(). A launch of one is a team of one.
-  static Team join(const Launch& launch, std::chrono::milliseconds patience);
+  ProcessGroup() = default;
+  /// Meets the other processes within `patience` (c10d's default); see connect(). A launch of one
+  /// is a group of one.
+  static ProcessGroup join(const Launch& launch,
+                           std::chrono::milliseconds patience = std::chrono::minutes(5));
 
   int rank() const { return rank_; }
   int size() const { return size_; }
-  bool alone() const { return size_ == 1; }
-  /// Rank 0 writes all files and does the talking.
+  bool has_others() const { return size_ > 1; }
+  /// Rank 0 writes all files and logs what all would say alike.
   bool is_first() const { return rank_ == 0; }
   /// This process among those of its machine, and their number.
   int local_rank() const;
   int local_size() const;
-  /// "rank 1 (host a, process 7)"; empty in a team of one.
+  /// "rank 1 (host a, process 7)"; empty in a group of one.
   std::string name(int rank) const;
 
   /// The part of `n` things that `rank` takes, as [begin, end): neighbours, in order, lower ranks
@@ -69,14 +71,14 @@ class Team {
 
   /// The orderly end, once all have come to it. Afterwards nothing is sent any more.
   void finish();
-  /// This process ends because of `message`: the others end too, and say so. Does nothing after
+  /// Leaves the reason for which this process ends where the others find it. Does nothing after
   /// finish().
   void fail(const std::string& message) noexcept;
 
  private:
   int rank_ = 0;
   int size_ = 1;
-  std::unique_ptr<Connection> connection_;
+  std::unique_ptr<Collectives> collectives_;
 };
 
 }  // namespace epvs::train

@@ -1,12 +1,12 @@
-// Connections of a build whose LibTorch has no c10d with Gloo: there are none.
+// A build whose LibTorch has no c10d with Gloo trains with one process.
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "train/connection.h"
+#include "train/collectives.h"
 
 namespace epvs::train {
 
-std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseconds) {
+std::unique_ptr<Collectives> connect(const Launch& launch, std::chrono::milliseconds) {
   throw core::UsageError(
       fmt::format("{} asks for {} processes, but this build of epvs has no c10d", launch.launcher,
                   launch.size),

@@ -1,6 +1,6 @@
-// What a team needs from whatever connects its processes: a few collective operations on tensors.
-// Every process must call them in the same order. All throw core::RunError naming the process that
-// died or failed, as long as that can be found out.
+// The collective operations of a process group; c10d behind them (collectives_c10d.cpp). Every
+// process must call them in the same order. They throw core::RunError naming the processes that
+// died or failed.
 #pragma once
 
 #include <torch/types.h>
@@ -15,18 +15,17 @@
 
 namespace epvs::train {
 
-/// One process of a team.
+/// One process of a group.
 struct Member {
   std::string host;
-  long process = 0;
   std::string name;    ///< "rank 1 (host a, process 7)"
   int local_rank = 0;  ///< among those of its host
   int local_size = 1;  ///< processes of its host
 };
 
-class Connection {
+class Collectives {
  public:
-  virtual ~Connection() = default;
+  virtual ~Collectives() = default;
   virtual const std::vector<Member>& members() const = 0;
 
   /// Sums over all processes, in place and in an order that depends on the number of processes
@@ -42,15 +41,15 @@ class Connection {
   /// The device on which gradients are: NCCL needs to know.
   virtual void use_device(const torch::Device& device) = 0;
 
-  /// The orderly end: all processes have done their work.
+  /// The orderly end: waits until all processes have done their work.
   virtual void finish() = 0;
-  /// Tells the others why this process ends; they end too.
+  /// Leaves the reason for which this process ends where the others find it.
   virtual void fail(const std::string& message) noexcept = 0;
 };
 
-/// Meets the other processes. Throws core::UsageError when this build has no c10d, when two
-/// processes have one rank or sizes differ, and core::RunError when some have not come in time
-/// (they are named) or the port of rank 0 is taken.
-std::unique_ptr<Connection> connect(const Launch& launch, std::chrono::milliseconds patience);
+/// Meets the other processes. Throws core::UsageError when this build has no c10d, and
+/// core::RunError when some have not come within `patience` (they are named), rank 0 cannot be
+/// reached or its port is taken.
+std::unique_ptr<Collectives> connect(const Launch& launch, std::chrono::milliseconds patience);
 
 }  // namespace epvs::train

@@ -1,4 +1,4 @@
-#include "train/distributed.h"
+#include "train/process_group.h"
 
 #include <fmt/format.h>
 #include <torch/torch.h>
@@ -51,29 +51,29 @@ std::vector<Bucket> make_buckets(const std::vector<NamedParameter>& parameters,
 
 }  // namespace
 
-Team Team::join(const Launch& launch, std::chrono::milliseconds patience) {
-  Team team;
-  if (launch.size == 1) return team;
-  team.connection_ = connect(launch, patience);
-  team.rank_ = launch.rank;
-  team.size_ = launch.size;
-  return team;
+ProcessGroup ProcessGroup::join(const Launch& launch, std::chrono::milliseconds patience) {
+  ProcessGroup group;
+  if (launch.size == 1) return group;
+  group.collectives_ = connect(launch, patience);
+  group.rank_ = launch.rank;
+  group.size_ = launch.size;
+  return group;
 }
 
-int Team::local_rank() const {
-  return !connection_ ? 0 : connection_->members()[static_cast<std::size_t>(rank_)].local_rank;
+int ProcessGroup::local_rank() const {
+  return !collectives_ ? 0 : collectives_->members()[static_cast<std::size_t>(rank_)].local_rank;
 }
 
-int Team::local_size() const {
-  return !connection_ ? 1 : connection_->members()[static_cast<std::size_t>(rank_)].local_size;
+int ProcessGroup::local_size() const {
+  return !collectives_ ? 1 : collectives_->members()[static_cast<std::size_t>(rank_)].local_size;
 }
 
-std::string Team::name(int rank) const {
-  return !connection_ ? std::string()
-                      : connection_->members().at(static_cast<std::size_t>(rank)).name;
+std::string ProcessGroup::name(int rank) const {
+  return !collectives_ ? std::string()
+                       : collectives_->members().at(static_cast<std::size_t>(rank)).name;
 }
 
-Team::Share Team::share(std::size_t n, int rank) const {
+ProcessGroup::Share ProcessGroup::share(std::size_t n, int rank) const {
   const auto processes = static_cast<std::size_t>(size_);
   const auto index = static_cast<std::size_t>(rank);
   const std::size_t base = n / processes;
@@ -82,12 +82,13 @@ Team::Share Team::share(std::size_t n, int rank) const {
   return {begin, begin + base + (index < more ? 1 : 0)};
 }
 
-void Team::use_device(const torch::Device& device) {
-  if (connection_) connection_->use_device(device);
+void ProcessGroup::use_device(const torch::Device& device) {
+  if (collectives_) collectives_->use_device(device);
 }
 
-void Team::sum_gradients(const std::vector<NamedParameter>& parameters, std::size_t bucket_bytes) {
-  if (!connection_) return;
+void ProcessGroup::sum_gradients(const std::vector<NamedParameter>& parameters,
+                                 std::size_t bucket_bytes) {
+  if (!collectives_) return;
   const torch::NoGradGuard no_grad;
   std::deque<std::function<void()>> running;
   // Two at a time: one is on its way while the next is packed.
@@ -96,8 +97,8 @@ void Team::sum_gradients(const std::vector<NamedParameter>& parameters, std::siz
     std::vector<torch::Tensor> flat;
     for (const torch::Tensor& gradient : bucket.gradients) flat.push_back(gradient.reshape({-1}));
     torch::Tensor packed = torch::cat(flat);
-    if (!connection_->reduces_on(packed.device())) packed = packed.to(torch::kCPU);
-    auto wait = connection_->start_sum(packed);
+    if (!collectives_->reduces_on(packed.device())) packed = packed.to(torch::kCPU);
+    auto wait = collectives_->start_sum(packed);
     running.push_back([wait = std::move(wait), packed, gradients = bucket.gradients] {
       wait();
       std::int64_t offset = 0;
@@ -113,50 +114,50 @@ void Team::sum_gradients(const std::vector<NamedParameter>& parameters, std::siz
   for (const auto& rest : running) rest();
 }
 
-void Team::broadcast(const std::vector<torch::Tensor>& tensors) {
-  if (!connection_) return;
+void ProcessGroup::broadcast(const std::vector<torch::Tensor>& tensors) {
+  if (!collectives_) return;
   const torch::NoGradGuard no_grad;
   for (const torch::Tensor& tensor : tensors) {
     torch::Tensor on_cpu = tensor.detach().to(torch::kCPU).contiguous();
-    connection_->broadcast(on_cpu);
+    collectives_->broadcast(on_cpu);
     if (!is_first()) tensor.detach().copy_(on_cpu.view_as(tensor));
   }
 }
 
-std::string Team::broadcast(const std::string& text) {
-  if (!connection_) return text;
+std::string ProcessGroup::broadcast(const std::string& text) {
+  if (!collectives_) return text;
   torch::Tensor size = number(static_cast<double>(text.size()));
-  connection_->broadcast(size);
+  collectives_->broadcast(size);
   const auto count = static_cast<std::size_t>(size.item<double>());
   torch::Tensor bytes =
       bytes_of(is_first() ? text : std::string(), std::max<std::size_t>(count, 1));
-  connection_->broadcast(bytes);
+  collectives_->broadcast(bytes);
   return text_of(bytes, count);
 }
 
-std::vector<double> Team::gather(const std::vector<double>& own, std::size_t most) {
-  if (!connection_) return own;
+std::vector<double> ProcessGroup::gather(const std::vector<double>& own, std::size_t most) {
+  if (!collectives_) return own;
   EPVS_ASSERT(own.size() <= most);
   // The first number says how many follow.
   torch::Tensor padded = torch::zeros({static_cast<std::int64_t>(most) + 1}, torch::kDouble);
   padded.data_ptr<double>()[0] = static_cast<double>(own.size());
   std::copy(own.begin(), own.end(), padded.data_ptr<double>() + 1);
   std::vector<double> all;
-  for (const torch::Tensor& part : connection_->gather(padded)) {
+  for (const torch::Tensor& part : collectives_->gather(padded)) {
     const double* numbers = part.data_ptr<double>();
     all.insert(all.end(), numbers + 1, numbers + 1 + static_cast<std::ptrdiff_t>(numbers[0]));
   }
   return all;
 }
 
-std::vector<std::string> Team::gather(const std::string& own) {
-  if (!connection_) return {own};
-  const auto sizes = connection_->gather(number(static_cast<double>(own.size())));
+std::vector<std::string> ProcessGroup::gather(const std::string& own) {
+  if (!collectives_) return {own};
+  const auto sizes = collectives_->gather(number(static_cast<double>(own.size())));
   std::size_t most = 1;
   for (const torch::Tensor& size : sizes) {
     most = std::max(most, static_cast<std::size_t>(size.item<double>()));
   }
-  const auto parts = connection_->gather(bytes_of(own, most));
+  const auto parts = collectives_->gather(bytes_of(own, most));
   std::vector<std::string> all;
   for (std::size_t rank = 0; rank < parts.size(); ++rank) {
     all.push_back(text_of(parts[rank], static_cast<std::size_t>(sizes[rank].item<double>())));
@@ -164,7 +165,7 @@ std::vector<std::string> Team::gather(const std::string& own) {
   return all;
 }
 
-std::vector<double> Team::largest(const std::vector<double>& own) {
+std::vector<double> ProcessGroup::largest(const std::vector<double>& own) {
   std::vector<double> result = own;
   const std::vector<double> all = gather(own, own.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -174,8 +175,8 @@ std::vector<double> Team::largest(const std::vector<double>& own) {
   return result;
 }
 
-void Team::require_equal(const core::Json& own) {
-  if (!connection_) return;
+void ProcessGroup::require_equal(const core::Json& own) {
+  if (!collectives_) return;
   const std::vector<std::string> texts = gather(own.dump());
   const core::Json first = core::Json::parse(texts.front());
   for (std::size_t rank = 1; rank < texts.size(); ++rank) {
@@ -195,14 +196,14 @@ void Team::require_equal(const core::Json& own) {
   }
 }
 
-void Team::finish() {
-  if (!connection_) return;
-  connection_->finish();
-  connection_.reset();
+void ProcessGroup::finish() {
+  if (!collectives_) return;
+  collectives_->finish();
+  collectives_.reset();
 }
 
-void Team::fail(const std::string& message) noexcept {
-  if (connection_) connection_->fail(message);
+void ProcessGroup::fail(const std::string& message) noexcept {
+  if (collectives_) collectives_->fail(message);
 }
 
 }  // namespace epvs::train

@@ -1,4 +1,4 @@
-// Teams of real processes over the loopback device: sums, gathers, refusals.
+// Groups of real processes over the loopback device: sums, gathers, refusals.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -11,10 +11,12 @@
 
 #include "core/error.h"
 #include "tests/support/test_support.h"
-#include "train/distributed.h"
+#include "train/process_group.h"
 
 namespace epvs::train {
 namespace {
+
+using tests::expect_error;
 
 int free_port() {
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -66,11 +68,11 @@ void in_processes(int size, const std::function<void(const Launch&)>& work) {
   }
 }
 
-void in_team(int size, const std::function<void(Team&)>& work) {
+void in_group(int size, const std::function<void(ProcessGroup&)>& work) {
   in_processes(size, [&](const Launch& launch) {
-    Team team = Team::join(launch, std::chrono::seconds(60));
-    work(team);
-    team.finish();
+    ProcessGroup group = ProcessGroup::join(launch, std::chrono::seconds(60));
+    work(group);
+    group.finish();
   });
 }
 
@@ -89,29 +91,29 @@ std::vector<NamedParameter> parameters_with_gradients(int rank) {
   return parameters;
 }
 
-TEST(TeamTest, OneProcessStartsNothing) {
-  Team team = Team::join(Launch{}, std::chrono::seconds(1));
-  EXPECT_TRUE(team.alone());
-  EXPECT_TRUE(team.is_first());
-  EXPECT_EQ(team.gather(std::vector<double>{1, 2}, 2), (std::vector<double>{1, 2}));
-  EXPECT_EQ(team.largest({-3, 4}), (std::vector<double>{-3, 4}));
-  EXPECT_EQ(team.broadcast("text"), "text");
-  EXPECT_EQ(team.share(7).size(), 7U);
+TEST(ProcessGroupTest, OneProcessStartsNothing) {
+  ProcessGroup group = ProcessGroup::join(Launch{}, std::chrono::seconds(1));
+  EXPECT_FALSE(group.has_others());
+  EXPECT_TRUE(group.is_first());
+  EXPECT_EQ(group.gather(std::vector<double>{1, 2}, 2), (std::vector<double>{1, 2}));
+  EXPECT_EQ(group.largest({-3, 4}), (std::vector<double>{-3, 4}));
+  EXPECT_EQ(group.broadcast("text"), "text");
+  EXPECT_EQ(group.share(7).size(), 7U);
   const auto parameters = parameters_with_gradients(0);
-  team.sum_gradients(parameters);
+  group.sum_gradients(parameters);
   EXPECT_TRUE(torch::equal(parameters[2].value.grad(), value_of(0, 300)));
-  team.finish();
+  group.finish();
 }
 
-TEST(TeamTest, SharesCoverEverythingOnce) {
-  in_team(3, [](Team& team) {
+TEST(ProcessGroupTest, SharesCoverEverythingOnce) {
+  in_group(3, [](ProcessGroup& group) {
     for (const std::size_t n : {0, 1, 2, 3, 7, 9}) {
       std::size_t next = 0;
       for (int rank = 0; rank < 3; ++rank) {
-        const Team::Share share = team.share(n, rank);
+        const ProcessGroup::Share share = group.share(n, rank);
         EXPECT_EQ(share.begin, next);
-        EXPECT_LE(share.size(), team.share(n, 0).size()) << "rank 0 has the most";
-        EXPECT_LE(team.share(n, 0).size() - share.size(), 1U);
+        EXPECT_LE(share.size(), group.share(n, 0).size()) << "rank 0 has the most";
+        EXPECT_LE(group.share(n, 0).size() - share.size(), 1U);
         next = share.end;
       }
       EXPECT_EQ(next, n);
@@ -119,12 +121,12 @@ TEST(TeamTest, SharesCoverEverythingOnce) {
   });
 }
 
-TEST(TeamTest, GradientsAreSummedAlikeWithAnyBucket) {
-  in_team(3, [](Team& team) {
+TEST(ProcessGroupTest, GradientsAreSummedAlikeWithAnyBucket) {
+  in_group(3, [](ProcessGroup& group) {
     // One number, a few tensors, all in one.
     for (const std::size_t bucket : {1, 1000, 1 << 20}) {
-      auto parameters = parameters_with_gradients(team.rank());
-      team.sum_gradients(parameters, bucket);
+      auto parameters = parameters_with_gradients(group.rank());
+      group.sum_gradients(parameters, bucket);
       for (const NamedParameter& parameter : parameters) {
         const std::int64_t count = parameter.value.numel();
         const torch::Tensor expected = value_of(0, count, torch::kDouble) +
@@ -134,101 +136,84 @@ TEST(TeamTest, GradientsAreSummedAlikeWithAnyBucket) {
         // All ranks hold the same bits.
         const auto bytes = parameter.value.grad().contiguous();
         const std::string own(static_cast<const char*>(bytes.data_ptr()), bytes.nbytes());
-        for (const std::string& other : team.gather(own)) EXPECT_EQ(other, own);
+        for (const std::string& other : group.gather(own)) EXPECT_EQ(other, own);
       }
     }
   });
 }
 
-TEST(TeamTest, AnUndefinedGradientCountsAsZero) {
-  in_team(2, [](Team& team) {
-    auto parameters = parameters_with_gradients(team.rank());
-    if (team.rank() == 1) parameters[0].value.mutable_grad() = torch::Tensor();
-    team.sum_gradients(parameters);
+TEST(ProcessGroupTest, AnUndefinedGradientCountsAsZero) {
+  in_group(2, [](ProcessGroup& group) {
+    auto parameters = parameters_with_gradients(group.rank());
+    if (group.rank() == 1) parameters[0].value.mutable_grad() = torch::Tensor();
+    group.sum_gradients(parameters);
     EXPECT_TRUE(torch::equal(parameters[0].value.grad(), value_of(0, 5)));
     EXPECT_FALSE(torch::equal(parameters[1].value.grad(), value_of(0, 1)));
   });
 }
 
-TEST(TeamTest, NumbersAndTextsComeTogetherByRank) {
-  in_team(3, [](Team& team) {
-    const std::vector<double> own(static_cast<std::size_t>(2 - team.rank()), team.rank() + 0.25);
-    EXPECT_EQ(team.gather(own, 2), (std::vector<double>{0.25, 0.25, 1.25}));
-    const std::string text(static_cast<std::size_t>(team.rank()), 'x');
-    EXPECT_EQ(team.gather(text), (std::vector<std::string>{"", "x", "xx"}));
-    EXPECT_EQ(team.largest({1.0 * team.rank(), -1.0 * team.rank()}), (std::vector<double>{2, 0}));
-    EXPECT_EQ(team.broadcast(team.is_first() ? "from 0" : "other"), "from 0");
-    EXPECT_EQ(team.broadcast(team.is_first() ? "" : "other"), "");
-    EXPECT_EQ(team.local_rank(), team.rank()) << "all on this machine";
-    EXPECT_EQ(team.local_size(), 3);
+TEST(ProcessGroupTest, NumbersAndTextsComeTogetherByRank) {
+  in_group(3, [](ProcessGroup& group) {
+    const std::vector<double> own(static_cast<std::size_t>(2 - group.rank()), group.rank() + 0.25);
+    EXPECT_EQ(group.gather(own, 2), (std::vector<double>{0.25, 0.25, 1.25}));
+    const std::string text(static_cast<std::size_t>(group.rank()), 'x');
+    EXPECT_EQ(group.gather(text), (std::vector<std::string>{"", "x", "xx"}));
+    EXPECT_EQ(group.largest({1.0 * group.rank(), -1.0 * group.rank()}),
+              (std::vector<double>{2, 0}));
+    EXPECT_EQ(group.broadcast(group.is_first() ? "from 0" : "other"), "from 0");
+    EXPECT_EQ(group.broadcast(group.is_first() ? "" : "other"), "");
+    EXPECT_EQ(group.local_rank(), group.rank()) << "all on this machine";
+    EXPECT_EQ(group.local_size(), 3);
     for (const torch::Dtype type : {torch::kFloat, torch::kDouble}) {
-      torch::Tensor tensor = value_of(team.rank(), 12, type).view({3, 4});
+      torch::Tensor tensor = value_of(group.rank(), 12, type).view({3, 4});
       torch::Tensor column = tensor.narrow(1, 1, 1);  // not contiguous
-      team.broadcast({tensor, column});
+      group.broadcast({tensor, column});
       EXPECT_TRUE(torch::equal(tensor, value_of(0, 12, type).view({3, 4})));
     }
-    torch::Tensor steps = torch::full({1}, 10 + team.rank(), torch::kInt64);
-    team.broadcast({steps});
+    torch::Tensor steps = torch::full({1}, 10 + group.rank(), torch::kInt64);
+    group.broadcast({steps});
     EXPECT_EQ(steps.item<std::int64_t>(), 10);
   });
 }
 
-TEST(TeamTest, DifferencesAreNamedInEveryProcess) {
-  in_team(3, [](Team& team) {
+TEST(ProcessGroupTest, DifferencesAreNamedInEveryProcess) {
+  in_group(3, [](ProcessGroup& group) {
     const core::Json equal{{"/seed", 1}, {"/fold", 2}};
-    team.require_equal(equal);
+    group.require_equal(equal);
     core::Json other = equal;
-    if (team.rank() == 2) other["/seed"] = 5;
-    tests::expect_error<core::UsageError>([&] { team.require_equal(other); },
-                                          {"rank 2 (host", "seed is 5, but 1 at rank 0 (host"});
+    if (group.rank() == 2) other["/seed"] = 5;
+    expect_error<core::UsageError>([&] { group.require_equal(other); },
+                                   {"rank 2 (host", "seed is 5, but 1 at rank 0 (host"});
     core::Json more = equal;
-    if (team.rank() == 1) more["/device"] = "cuda";
-    tests::expect_error<core::UsageError>(
-        [&] { team.require_equal(more); },
-        {"rank 1 (host", "device is \"cuda\", but absent at rank 0"});
+    if (group.rank() == 1) more["/device"] = "cuda";
+    expect_error<core::UsageError>([&] { group.require_equal(more); },
+                                   {"rank 1 (host", "device is \"cuda\", but absent at rank 0"});
   });
 }
 
-TEST(TeamTest, AFailureIsToldToTheOthers) {
+TEST(ProcessGroupTest, AFailureIsToldToTheOthers) {
   in_processes(3, [](const Launch& launch) {
-    Team team = Team::join(launch, std::chrono::seconds(60));
+    ProcessGroup group = ProcessGroup::join(launch, std::chrono::seconds(60));
     if (launch.rank == 1) {
-      team.fail("no scan of sub-07");
+      group.fail("no scan of sub-07");
       return;
     }
-    tests::expect_error<core::RunError>(
+    expect_error<core::RunError>(
         [&] {
-          for (;;) team.barrier();
+          for (;;) group.barrier();
         },
         {"rank 1 (host", "failed: no scan of sub-07", "--resume"});
-    team.fail("followed");
+    group.fail("followed");
   });
 }
 
-TEST(TeamTest, RanksMustBeDistinctAndSizesEqual) {
-  in_processes(2, [](const Launch& launch) {
-    Launch twin = launch;
-    if (launch.rank == 1) {
-      twin.rank = 0;
-      twin.agent_listens = true;  // does not listen itself
-      // After the true rank 0, so that it is this one that comes second.
-      ::usleep(1'000'000);
-      tests::expect_error<core::UsageError>([&] { Team::join(twin, std::chrono::seconds(3)); },
-                                            {"another process is rank 0 of 2 already", "RANK"});
-      return;
-    }
-    tests::expect_error<core::RunError>([&] { Team::join(twin, std::chrono::seconds(3)); },
-                                        {"rank 0 of 2", "no process of rank 1", "--join-seconds"});
-  });
-  in_processes(2, [](const Launch& launch) {
-    Launch wrong = launch;
-    if (launch.rank == 1) wrong.size = 3;
-    tests::expect_error<core::UsageError>([&] { Team::join(wrong, std::chrono::seconds(5)); },
-                                          {"belongs to", "processes", "WORLD_SIZE"});
-  });
+TEST(ProcessGroupTest, AProcessThatDoesNotComeIsNamed) {
+  expect_error<core::RunError>(
+      [] { ProcessGroup::join(launch_of(0, 2, free_port()), std::chrono::seconds(1)); },
+      {"rank 0 of 2: rank 1 has not come to 127.0.0.1 port", "start all processes"});
 }
 
-TEST(TeamTest, PortsThatAreTakenOrSilentAreNamed) {
+TEST(ProcessGroupTest, PortsThatAreTakenOrSilentAreNamed) {
   const int listener = ::socket(AF_INET6, SOCK_STREAM, 0);
   sockaddr_in6 address{};
   address.sin6_family = AF_INET6;
@@ -237,12 +222,12 @@ TEST(TeamTest, PortsThatAreTakenOrSilentAreNamed) {
   ASSERT_EQ(::listen(listener, 1), 0);
   ::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size);
   const int taken = ntohs(address.sin6_port);
-  tests::expect_error<core::RunError>(
-      [&] { Team::join(launch_of(0, 2, taken), std::chrono::seconds(1)); },
+  expect_error<core::RunError>(
+      [&] { ProcessGroup::join(launch_of(0, 2, taken), std::chrono::seconds(1)); },
       {"rank 0 cannot listen at port " + std::to_string(taken), "MASTER_PORT"});
   ::close(listener);
-  tests::expect_error<core::RunError>(
-      [&] { Team::join(launch_of(1, 2, taken), std::chrono::seconds(1)); },
+  expect_error<core::RunError>(
+      [&] { ProcessGroup::join(launch_of(1, 2, taken), std::chrono::seconds(1)); },
       {"rank 1 of 2 cannot reach rank 0 at 127.0.0.1 port", "was rank 0 started?"});
 }
 
