@@ -71,6 +71,16 @@ if(EPVS_HAS_TORCH)
   target_compile_options(epvs_torch INTERFACE ${torch_flags})
 endif()
 
+# Protocol buffers: the classes of ONNX, and the compiler for the events of TensorBoard.
+if(EPVS_HAS_TORCH)
+  find_package(Protobuf REQUIRED)
+  find_path(EPVS_ONNX_DIR onnx/onnx_pb.h REQUIRED)
+  find_library(EPVS_ONNX_PROTO_LIB onnx_proto REQUIRED)
+  add_library(epvs_onnx INTERFACE)
+  target_include_directories(epvs_onnx SYSTEM INTERFACE "${EPVS_ONNX_DIR}")
+  target_link_libraries(epvs_onnx INTERFACE "${EPVS_ONNX_PROTO_LIB}" protobuf::libprotobuf)
+endif()
+
 # EPVS_HAS_GLOO, EPVS_HAS_NCCL: training with several processes. LibTorch's headers speak of both only
 # when they are told that the library was built with them, so a small program is built to find out.
 set(EPVS_HAS_GLOO OFF)

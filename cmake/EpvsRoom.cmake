@@ -35,6 +35,13 @@ function(epvs_room_library name)
   target_link_libraries(epvs_${name} PUBLIC epvs_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
 endfunction()
 
+# epvs_use_torch_header(<target>): the precompiled header of epvs_models, which all code with Torch
+# shares. Executables are compiled as libraries are: the header is bound to -fPIC.
+function(epvs_use_torch_header target)
+  target_precompile_headers(${target} REUSE_FROM epvs_models)
+  target_compile_options(${target} PRIVATE -fPIC)
+endfunction()
+
 # epvs_command(<name> SOURCE <file> LINKS ...): the executable epvs-<name>
 function(epvs_command name)
   cmake_parse_arguments(ARG "" "SOURCE" "LINKS" ${ARGN})

@@ -139,4 +139,16 @@ ScratchFolder::~ScratchFolder() {
   fs::remove_all(path_, ignored);
 }
 
+fs::path find_weights(const fs::path& file_or_run) {
+  require_exists(file_or_run, "weights file or run folder");
+  if (!fs::is_directory(file_or_run)) return file_or_run;
+  const fs::path inside = file_or_run / "weights.safetensors";
+  if (!fs::exists(inside)) {
+    throw InputError(
+        fmt::format("the folder {} holds no weights.safetensors", file_or_run.string()),
+        "give a finished run folder of `epvs train`, or a weights file");
+  }
+  return inside;
+}
+
 }  // namespace epvs::core

@@ -60,4 +60,8 @@ void require_exists(const std::filesystem::path& path, std::string_view what);
 /// Throws RunError when fewer than `bytes` are free where `path` will be written.
 void require_free_space(const std::filesystem::path& path, std::uintmax_t bytes);
 
+/// The weights file that an argument names: the file itself, or weights.safetensors in a run folder
+/// of `epvs train`. Throws InputError when there is none.
+std::filesystem::path find_weights(const std::filesystem::path& file_or_run);
+
 }  // namespace epvs::core

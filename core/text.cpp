@@ -94,6 +94,10 @@ std::string format_number(double value) {
   return fmt::format("{}", value == 0 ? 0.0 : value);
 }
 
+std::string format_float(double value) {
+  return std::isfinite(value) ? fmt::format("{}", static_cast<float>(value)) : format_number(value);
+}
+
 namespace {
 
 template <class T>

@@ -23,6 +23,9 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
 /// Shortest decimal text that reads back as the same double; "n/a" for NaN, "inf"/"-inf".
 std::string format_number(double value);
 
+/// The same for a number that was computed as a float: shortest text that reads back as that float.
+std::string format_float(double value);
+
 /// The whole text as a finite or infinite number; nothing when any character is left over.
 std::optional<double> parse_number(std::string_view text);
 std::optional<long long> parse_integer(std::string_view text);

@@ -20,11 +20,10 @@ using torch::Tensor;
 namespace {
 
 /// All combinations of flips along the named axes, as dimensions of (N, C, Z, Y, X).
-std::vector<std::vector<std::int64_t>> flip_sets(const std::vector<std::string>& axes) {
+std::vector<std::vector<std::int64_t>> flip_sets(const std::vector<FlipAxis>& axes) {
   std::vector<std::vector<std::int64_t>> sets = {{}};
-  for (const std::string& axis : axes) {
-    EPVS_ASSERT(axis == "x" || axis == "y" || axis == "z");
-    const std::int64_t dimension = axis == "x" ? 4 : (axis == "y" ? 3 : 2);
+  for (const FlipAxis axis : axes) {
+    const std::int64_t dimension = 4 - static_cast<std::int64_t>(axis);
     const std::size_t count = sets.size();
     for (std::size_t i = 0; i < count; ++i) {
       std::vector<std::int64_t> longer = sets[i];
@@ -52,6 +51,19 @@ struct BatchOutput {
   Tensor saliency;
 };
 
+/// `scores`: one per network, double.
+InferenceResult scores_of(const Tensor& scores) {
+  InferenceResult result;
+  const double* data = scores.data_ptr<double>();
+  result.member_scores.assign(data, data + scores.numel());
+  const auto n = static_cast<double>(result.member_scores.size());
+  for (const double s : result.member_scores) result.score += s;
+  result.score /= n;
+  for (const double s : result.member_scores) result.sd += std::pow(s - result.score, 2);
+  result.sd = n > 1 ? std::sqrt(result.sd / (n - 1)) : 0.0;
+  return result;
+}
+
 }  // namespace
 
 struct Ensemble::State {
@@ -60,6 +72,8 @@ struct Ensemble::State {
   models::Precision precision = models::Precision::kFloat32;
 
   BatchOutput compute(const Tensor& volumes, const InferenceRequest& request) const;
+  /// The same; errors of LibTorch become core::RunError.
+  BatchOutput explained(const Tensor& volumes, const InferenceRequest& request) const;
 };
 
 BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceRequest& request) const {
@@ -99,12 +113,12 @@ BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceReque
 }
 
 Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& device, int threads,
-                   const std::string& precision)
+                   models::Precision precision)
     : state_(std::make_unique<State>()) {
   EPVS_ASSERT(!weights.empty() && threads >= 1);
   at::set_num_threads(threads);  // Debian's LibTorch starts with one
   state_->device = models::resolve_device(device);
-  state_->precision = models::parse_precision(precision);
+  state_->precision = precision;
   models::require_precision(state_->precision, state_->device);
   for (const fs::path& path : weights) {
     state_->members.push_back(models::load_weights(path));
@@ -134,7 +148,9 @@ bool Ensemble::has_attention() const {
 
 bool Ensemble::identity_holds() const {
   for (const auto& member : state_->members) {
-    if (!member.network->has_attention() || member.metadata.network.pool != "avg") return false;
+    if (!member.network->has_attention() ||
+        member.metadata.network.pool != models::GlobalPool::kAverage)
+      return false;
   }
   return true;
 }
@@ -182,37 +198,33 @@ void Ensemble::require_fit(const data::CohortReader& cohort, const std::string& 
   }
 }
 
+BatchOutput Ensemble::State::explained(const Tensor& volumes,
+                                       const InferenceRequest& request) const {
+  try {
+    return compute(volumes, request);
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    throw core::RunError(
+        fmt::format("a batch of {} volume(s) failed: {}", volumes.size(0), text),
+        text.find("memory") != std::string::npos ? "take a smaller --batch or --device cpu" : "");
+  }
+}
+
 void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& request,
                    const Done& done, const Failed& failed) const {
   if (request.attention && !has_attention()) {
     throw core::UsageError("attention maps come from gp_unet only; the weights are of " +
-                               metadata(0).network.architecture,
+                               core::to_text(metadata(0).network.architecture),
                            "take --maps saliency");
   }
   const models::CohortSource source(cohort, request.region);
   const auto finish = [&](const std::vector<std::size_t>& rows, const Tensor& volumes) {
-    BatchOutput output;
-    try {
-      output = state_->compute(volumes, request);
-    } catch (const c10::Error& error) {
-      const std::string text = error.what_without_backtrace();
-      throw core::RunError(
-          fmt::format("a batch of {} volume(s) failed: {}", rows.size(), text),
-          text.find("memory") != std::string::npos ? "take a smaller --batch or --device cpu" : "");
-    }
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto n = static_cast<std::int64_t>(i);
-      InferenceResult result;
-      result.row = rows[i];
-      const Tensor scores = output.scores.select(1, n).contiguous();
-      const double* data = scores.data_ptr<double>();
-      result.member_scores.assign(data, data + scores.numel());
-      for (const double s : result.member_scores) result.score += s;
-      result.score /= static_cast<double>(size());
-      for (const double s : result.member_scores) result.sd += std::pow(s - result.score, 2);
-      result.sd = size() > 1 ? std::sqrt(result.sd / static_cast<double>(size() - 1)) : 0.0;
+    const BatchOutput output = state_->explained(volumes, request);
+    for (std::int64_t n = 0; n < std::ssize(rows); ++n) {
+      InferenceResult result = scores_of(output.scores.select(1, n).contiguous());
+      result.row = rows[n];
       if (!std::isfinite(result.score)) {
-        failed(rows[i], "the score is not finite: the weights hold NaN or overflow");
+        failed(result.row, "the score is not finite: the weights hold NaN or overflow");
         continue;
       }
       if (request.attention) result.attention = to_vector(output.attention[n]);
@@ -220,7 +232,18 @@ void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& req
       done(result);
     }
   };
-
+  const auto one_by_one = [&](const std::vector<std::size_t>& rows) {
+    for (const std::size_t row : rows) {
+      Tensor volume;
+      try {
+        volume = source.volume(row);
+      } catch (const core::Error& error) {
+        failed(row, error.what());
+        continue;
+      }
+      finish({row}, volume);
+    }
+  };
   const auto batches = models::make_batches(request.rows, std::max<std::size_t>(request.batch, 1));
   models::BatchLoader loader(source, batches);
   for (const std::vector<std::size_t>& rows : batches) {
@@ -229,16 +252,7 @@ void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& req
       batch = loader.next();
     } catch (const core::Error&) {
       // Find out which of them it was; the others go on alone.
-      for (const std::size_t row : rows) {
-        Tensor volume;
-        try {
-          volume = source.volume(row);
-        } catch (const core::Error& error) {
-          failed(row, error.what());
-          continue;
-        }
-        finish({row}, volume);
-      }
+      one_by_one(rows);
       continue;
     }
     finish(batch->rows, batch->volumes);

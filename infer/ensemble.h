@@ -9,11 +9,20 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
 #include "core/log.h"
 #include "data/cohort/cohort.h"
+#include "models/precision_names.h"
 #include "models/weights_metadata.h"
 
 namespace epvs::infer {
+
+/// Left-right, back-front, bottom-top.
+enum class FlipAxis { kX, kY, kZ };
+constexpr auto names_of(FlipAxis) {
+  return std::to_array<core::EnumName<FlipAxis>>(
+      {{FlipAxis::kX, "x"}, {FlipAxis::kY, "y"}, {FlipAxis::kZ, "z"}});
+}
 
 /// What to compute.
 struct InferenceRequest {
@@ -22,8 +31,8 @@ struct InferenceRequest {
   std::size_t batch = 1;          ///< volumes that go through a network together
   bool attention = false;
   bool saliency = false;
-  /// Test-time flips: the mean over all combinations of flips along these axes (x, y, z).
-  std::vector<std::string> flip_axes;
+  /// Test-time flips: the mean over all combinations of flips along these axes .
+  std::vector<FlipAxis> flip_axes;
 };
 
 /// One scan. Maps are on the crop, x fastest as in the cohort file.
@@ -44,7 +53,7 @@ class Ensemble {
   /// UsageError for a device that is not there or has no such `precision` (models/precision.h).
   /// Sets the number of Torch's threads.
   Ensemble(const std::vector<std::filesystem::path>& weights, const std::string& device,
-           int threads, const std::string& precision = "float32");
+           int threads, models::Precision precision = models::Precision::kFloat32);
   ~Ensemble();
 
   std::size_t size() const;

@@ -81,21 +81,17 @@ core::Manual InferCommand::manual() const {
   manual.synopsis = "--run RUN | --weights FILE... --cohort COHORT.h5 --out SCORES.tsv [options]";
   manual.description =
       "Applies trained networks to the smooth regions of a cohort file and writes one score per "
-      "scan "
-      "as a table that epvs eval reads. Several --run or --weights form an ensemble: the column is "
-      "their mean, and <scorer>_sd their standard deviation.\n"
+      "scan as a table that epvs eval reads. Several --run or --weights form an ensemble: the "
+      "column is their mean, and <scorer>_sd their standard deviation.\n"
       "The weights carry the preprocessing that they were trained with; a cohort prepared with "
       "another region, spacing, crop, dilation, sigma or normalisation is refused.\n"
-      "With --splits only the participants of one split, fold and repeat are scored, and the "
-      "columns "
-      "fold and repeat are added. A scan that fails does not stop the others: its score is n/a, "
-      "failed.tsv beside the table says why, and the exit status is 4.\n"
+      "With --splits only the participants of the given splits of a fold and repeat are scored, "
+      "and the columns fold and repeat are added. A scan that fails does not stop the others: its "
+      "score is n/a, failed.tsv beside the table says why, and the exit status is 4.\n"
       "--maps attention (gp_unet) and --maps saliency (every network) write one NIfTI per scan "
-      "with "
-      "the size, sform and qform of the original scan, so that it overlays in any viewer. On the "
-      "network's own grid (--maps-grid network) pool_scale * mean(map) + bias equals the score of "
-      "a "
-      "gp_unet with average pooling; interpolation to the scan keeps the look, not the mean.\n"
+      "with the size, sform and qform of the original scan, so that it overlays in any viewer. On "
+      "the network's own grid (--maps-grid network) pool_scale * mean(map) + bias equals the score "
+      "of a gp_unet with average pooling; interpolation to the scan keeps the look, not the mean.\n"
       "--detections writes the round(score) highest local maxima of the attention map per scan.";
   manual.examples = {
       {"Scores of the held-out participants of a training run:",
@@ -121,17 +117,17 @@ void InferCommand::declare(core::CommandLine& line) {
       .unit("FILE")
       .required();
   line.option("--region", &region_, "region of the cohort; default: that of the weights");
-  line.option("--splits", &splits_, "splits.tsv: score one split only").unit("FILE");
-  line.option("--split", &split_, "which split").choices({"train", "validation", "test"});
+  line.option("--splits", &splits_, "splits.tsv: score some splits only").unit("FILE");
+  line.option("--split", &split_, "which splits").choices({"train", "validation", "test"});
   line.option("--fold", &fold_, "fold of the splits").range(0);
   line.option("--repeat", &repeat_, "repeat of the splits").range(0);
   line.heading("Outputs");
   line.option("--out", &out_, "table of scores").unit("FILE").required();
   line.option("--scorer", &scorer_, "name of its column; default: the architecture");
-  line.option("--maps", &maps_, "maps to write").choices({"attention", "saliency"});
+  line.option("--maps", &maps_, "maps to write");
   line.option("--maps-dir", &maps_dir_, "folder for the maps").unit("DIR");
-  line.option("--maps-grid", &maps_grid_, "voxels of the maps: of the original scan or the network")
-      .choices({"source", "network"});
+  line.option("--maps-grid", &maps_grid_,
+              "voxels of the maps: of the original scan or the network");
   line.option("--detections", &detections_dir_, "folder for one table of detections per scan")
       .unit("DIR");
   line.option("--detection-radius", &detection_radius_mm_,
@@ -140,8 +136,7 @@ void InferCommand::declare(core::CommandLine& line) {
       .range(0, 1000);
   line.heading("Computation");
   line.option("--flip-axes", &flip_axes_,
-              "test-time flips: mean over all combinations of flips along these axes")
-      .choices({"x", "y", "z"});
+              "test-time flips: mean over all combinations of flips along these axes");
   line.option("--precision", &precision_,
               "of the convolutions: bf16 (CPU with AVX-512, GPU) is faster and gives scores that "
               "differ by about a percent")
@@ -171,7 +166,7 @@ void InferCommand::check_options(const core::Context& context) const {
     throw core::UsageError("--scorer = " + scorer_ + " is the name of a key column",
                            "choose a name of your method, for example gp_unet");
   }
-  if (std::set<std::string>(flip_axes_.begin(), flip_axes_.end()).size() != flip_axes_.size()) {
+  if (std::set<FlipAxis>(flip_axes_.begin(), flip_axes_.end()).size() != flip_axes_.size()) {
     throw core::UsageError("--flip-axes names an axis twice");
   }
   core::refuse_existing(out_, context.force);
@@ -191,16 +186,19 @@ struct InferCommand::Job {
 
   Job(const InferCommand& command, core::Context& shell)
       : options(command), context(shell), cohort(command.cohort_) {
-    for (const std::string& run : command.runs_) files.push_back(models::find_weights(run));
-    for (const std::string& file : command.weights_) files.push_back(models::find_weights(file));
+    for (const std::string& run : command.runs_) files.push_back(core::find_weights(run));
+    for (const std::string& file : command.weights_) files.push_back(core::find_weights(file));
     const models::WeightsMetadata first = models::read_weights_metadata(files.front());
     region = command.region_.empty() ? first.preprocessing.region : command.region_;
-    scorer = command.scorer_.empty() ? first.network.architecture : command.scorer_;
+    scorer = command.scorer_.empty() ? core::to_text(first.network.architecture) : command.scorer_;
     cohort.options(region);  // names the regions that exist
     std::vector<std::string> participants;
     if (!command.splits_.empty()) {
-      participants = core::Splits::read(command.splits_)
-                         .participants(command.repeat_, command.fold_, command.split_);
+      const core::Splits splits = core::Splits::read(command.splits_);
+      for (const std::string& split : command.split_) {
+        const auto found = splits.participants(command.repeat_, command.fold_, split);
+        participants.insert(participants.end(), found.begin(), found.end());
+      }
     }
     selection = select_rows(cohort, region, command.splits_.empty() ? nullptr : &participants);
     failures = selection.missing;
@@ -211,19 +209,18 @@ struct InferCommand::Job {
     }
   }
 
-  bool wants(const std::string& kind) const {
+  bool wants(MapKind kind) const {
     return std::find(options.maps_.begin(), options.maps_.end(), kind) != options.maps_.end();
   }
-  MapGrid grid() const {
-    return options.maps_grid_ == "network" ? MapGrid::kNetwork : MapGrid::kSource;
-  }
+  MapGrid grid() const { return options.maps_grid_; }
   const data::CohortRow& row(std::size_t index) const { return cohort.rows(region)[index]; }
 
   void refuse_existing_maps() const {
     for (const std::size_t index : selection.rows) {
-      for (const std::string& kind : options.maps_) {
-        core::refuse_existing(options.maps_dir_ / map_name(row(index), region, kind, grid()),
-                              context.force);
+      for (const MapKind kind : options.maps_) {
+        core::refuse_existing(
+            options.maps_dir_ / map_name(row(index), region, core::to_text(kind), grid()),
+            context.force);
       }
       if (!options.detections_dir_.empty()) {
         core::refuse_existing(options.detections_dir_ / detections_name(row(index), region),
@@ -232,45 +229,52 @@ struct InferCommand::Job {
     }
   }
 
-  core::Json sidecar(const Ensemble& ensemble, const InferenceResult& result,
-                     const std::string& kind) const {
-    core::Json document;
+  core::Json sidecar(const InferenceResult& result) const {
     const data::CohortRow& r = row(result.row);
+    core::Json document;
     document["participant_id"] = r.participant_id;
     if (!r.session_id.empty()) document["session_id"] = r.session_id;
     document["region"] = region;
     document["score"] = result.score;
     document["source_path"] = r.source_path;
     document["source_sha256"] = r.source_sha256;
-    if (kind == "attention") {
+    return document;
+  }
+
+  core::Json map_sidecar(const Ensemble& ensemble, const InferenceResult& result,
+                         MapKind kind) const {
+    core::Json document = sidecar(result);
+    if (kind == MapKind::kAttention) {
       document["description"] =
           "sum over k of w_k f_k(x) of the last convolution, without the bias; no unit. On the "
           "network's grid with average pooling: pool_scale * mean + bias = score";
       document["pool_scale"] = ensemble.identity_scale();
       document["bias"] = ensemble.identity_bias();
       document["identity_holds_on_network_grid"] = ensemble.identity_holds();
-    } else if (kind == "saliency") {
-      document["description"] =
-          "derivative of the score with respect to the normalised voxel value";
     } else {
       document["description"] =
-          "highest local maxima of the attention map; mm are RAS+ of the scan";
-      document["detection_radius_mm"] = options.detection_radius_mm_;
+          "derivative of the score with respect to the normalised voxel value";
     }
-    if (kind != "detections") {
-      document["grid"] = options.maps_grid_;
-      if (grid() == MapGrid::kSource) document["interpolation"] = "linear";
-    }
+    document["grid"] = core::to_text(grid());
+    if (grid() == MapGrid::kSource) document["interpolation"] = "linear";
+    document["provenance"] = context.provenance.to_json();
+    return document;
+  }
+
+  core::Json detections_sidecar(const InferenceResult& result) const {
+    core::Json document = sidecar(result);
+    document["description"] = "highest local maxima of the attention map; mm are RAS+ of the scan";
+    document["detection_radius_mm"] = options.detection_radius_mm_;
     document["provenance"] = context.provenance.to_json();
     return document;
   }
 
   void write_outputs(const Ensemble& ensemble, const InferenceResult& result) const {
     const data::CohortRow& r = row(result.row);
-    for (const std::string& kind : options.maps_) {
-      write_map(options.maps_dir_, r, region, kind, grid(),
-                kind == "attention" ? result.attention : result.saliency,
-                sidecar(ensemble, result, kind), context.threads);
+    for (const MapKind kind : options.maps_) {
+      write_map(options.maps_dir_, r, region, core::to_text(kind), grid(),
+                kind == MapKind::kAttention ? result.attention : result.saliency,
+                map_sidecar(ensemble, result, kind), context.threads);
     }
     if (options.detections_dir_.empty()) return;
     data::Volume<float> map(r.roi);
@@ -278,7 +282,7 @@ struct InferCommand::Job {
     write_detections(options.detections_dir_, r, region,
                      find_detections(map, cohort.read_soft(region, result.row),
                                      detection_count(result.score), options.detection_radius_mm_),
-                     sidecar(ensemble, result, "detections"));
+                     detections_sidecar(result));
   }
 
   void compute(const Ensemble& ensemble) {
@@ -286,8 +290,8 @@ struct InferCommand::Job {
     request.region = region;
     request.rows = selection.rows;
     request.batch = static_cast<std::size_t>(options.batch_);
-    request.attention = wants("attention") || !options.detections_dir_.empty();
-    request.saliency = wants("saliency");
+    request.attention = wants(MapKind::kAttention) || !options.detections_dir_.empty();
+    request.saliency = wants(MapKind::kSaliency);
     request.flip_axes = options.flip_axes_;
     const core::StopSignals signals;
     core::Progress progress(context.log, "infer", selection.rows.size(), "scan");
@@ -336,8 +340,8 @@ struct InferCommand::Job {
         cells.push_back(std::to_string(options.fold_));
         cells.push_back(std::to_string(options.repeat_));
       }
-      cells.push_back(result ? core::format_number(result->score) : core::kMissing);
-      if (members > 1) cells.push_back(result ? core::format_number(result->sd) : core::kMissing);
+      cells.push_back(result ? core::format_float(result->score) : core::kMissing);
+      if (members > 1) cells.push_back(result ? core::format_float(result->sd) : core::kMissing);
       table.add_row(std::move(cells));
     };
     for (const std::size_t index : selection.rows) {
@@ -379,19 +383,19 @@ void InferCommand::run(core::Context& context) {
   job.refuse_existing_maps();
   const Ensemble ensemble(job.files, context.device, context.threads, precision_);
   ensemble.require_fit(job.cohort, job.region, context.log);
-  if ((job.wants("attention") || !detections_dir_.empty()) && !ensemble.has_attention()) {
+  if ((job.wants(MapKind::kAttention) || !detections_dir_.empty()) && !ensemble.has_attention()) {
     throw core::UsageError(fmt::format("the network {} has no attention map",
-                                       ensemble.metadata(0).network.architecture),
+                                       core::to_text(ensemble.metadata(0).network.architecture)),
                            "attention maps and detections come from gp_unet; every network has "
                            "--maps saliency");
   }
-  context.log.info("{} network(s), {} of {}, region {}, on {} with {} thread(s)", ensemble.size(),
-                   job.selection.rows.size() == 1
-                       ? std::string("1 scan")
-                       : fmt::format("{} scans", job.selection.rows.size()),
-                   cohort_.string(), job.region, ensemble.device(), context.threads);
+  context.begin(fmt::format(
+      "{} network(s), {} of {}, region {}, on {} with {} thread(s)", ensemble.size(),
+      job.selection.rows.size() == 1 ? std::string("1 scan")
+                                     : fmt::format("{} scans", job.selection.rows.size()),
+      cohort_.string(), job.region, ensemble.device(), context.threads));
   if (context.dry_run) {
-    context.log.info("dry run: would write {}", out_.string());
+    context.end_dry_run(out_.string());
     return;
   }
   for (const fs::path& file : job.files) context.provenance.add_input(file);
@@ -402,10 +406,9 @@ void InferCommand::run(core::Context& context) {
   context.provenance.add("scorer", job.scorer);
   context.provenance.add("networks", describe_members(ensemble, job.files));
   context.provenance.add("device", ensemble.device());
-  context.provenance.add("precision", precision_);
+  context.provenance.add("precision", core::to_text(precision_));
   context.provenance.add("threads", context.threads);
   context.provenance.add("libtorch", Ensemble::torch_version());
-  context.provenance.add("flip_axes", flip_axes_);
   if (!maps_dir_.empty()) write_dataset_description(maps_dir_);
   if (!detections_dir_.empty()) write_dataset_description(detections_dir_);
   job.compute(ensemble);

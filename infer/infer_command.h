@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "core/command.h"
+#include "infer/ensemble.h"
+#include "infer/map_writer.h"
 
 namespace epvs::infer {
 
@@ -24,19 +26,19 @@ class InferCommand : public core::Command {
   std::filesystem::path cohort_;
   std::string region_;
   std::filesystem::path splits_;
-  std::string split_ = "test";
+  std::vector<std::string> split_ = {"test"};
   int fold_ = 0;
   int repeat_ = 0;
   std::filesystem::path out_;
   std::string scorer_;
-  std::vector<std::string> maps_;
+  std::vector<MapKind> maps_;
   std::filesystem::path maps_dir_;
-  std::string maps_grid_ = "source";
+  MapGrid maps_grid_ = MapGrid::kSource;
   std::filesystem::path detections_dir_;
   double detection_radius_mm_ = 3.0;
-  std::vector<std::string> flip_axes_;
+  std::vector<FlipAxis> flip_axes_;
   int batch_ = 1;
-  std::string precision_ = "float32";
+  models::Precision precision_ = models::Precision::kFloat32;
 };
 
 }  // namespace epvs::infer

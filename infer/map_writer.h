@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
 #include "core/json.h"
 #include "data/cohort/cohort.h"
 #include "infer/detections.h"
@@ -13,6 +14,16 @@ namespace epvs::infer {
 
 /// Where a map stands: the voxels of the original scan, or those that the network saw.
 enum class MapGrid { kSource, kNetwork };
+constexpr auto names_of(MapGrid) {
+  return std::to_array<core::EnumName<MapGrid>>(
+      {{MapGrid::kSource, "source"}, {MapGrid::kNetwork, "network"}});
+}
+
+enum class MapKind { kAttention, kSaliency };
+constexpr auto names_of(MapKind) {
+  return std::to_array<core::EnumName<MapKind>>(
+      {{MapKind::kAttention, "attention"}, {MapKind::kSaliency, "saliency"}});
+}
 
 /// "sub-01_ses-2_label-bg_desc-attention_epvs.nii.gz"; on the network's grid with "space-roi_".
 std::string map_name(const data::CohortRow& row, const std::string& region, const std::string& kind,

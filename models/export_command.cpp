@@ -41,10 +41,11 @@ void ExportCommand::run(core::Context& context) {
     throw core::UsageError(fmt::format("the ending of {} names no format", out_.string()),
                            "take OUT.onnx for ONNX or OUT.pt for TorchScript");
   }
-  const std::filesystem::path file = find_weights(weights_);
+  const std::filesystem::path file = core::find_weights(weights_);
   const WeightsMetadata metadata = read_weights_metadata(file);
   core::refuse_existing(out_, context.force);
-  context.log.info("{} of {} to {}", metadata.network.architecture, file.string(), out_.string());
+  context.log.info("{} of {} to {}", core::to_text(metadata.network.architecture), file.string(),
+                   out_.string());
   if (context.dry_run) return;
   context.provenance.add_input(file);
   if (ending == ".onnx") {

@@ -3,17 +3,57 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
+#include "core/files.h"
+#include "core/table.h"
+#include "core/text.h"
+#include "data/cohort/characteristics.h"
 #include "data/cohort/cohort.h"
-#include "models/inspect_characteristics.h"
-#include "models/inspect_reports.h"
+#include "data/cohort/cohort_report.h"
+#include "data/formats/scan_report.h"
+#include "models/model_reports.h"
 
 namespace epvs::models {
+
+namespace {
+
+/// Chooses by what the path is. Throws InputError for a kind that is not known.
+core::Report describe_path(const std::filesystem::path& path, bool rows) {
+  core::require_exists(path, "file or run folder");
+  if (std::filesystem::is_directory(path)) return describe_run(path);
+  const std::string name = core::lower(path.filename().string());
+  const auto ends = [&](const char* ending) { return name.ends_with(ending); };
+  if (ends(".nii") || ends(".nii.gz") || ends(".mgh") || ends(".mgz") || ends(".mgh.gz")) {
+    return data::describe_scan(path);
+  }
+  if (ends(".h5") || ends(".hdf5")) return data::describe_cohort(path, rows);
+  if (ends(".safetensors")) return describe_weights(path);
+  throw core::InputError(
+      fmt::format("{}: no kind of file that epvs inspect knows", path.string()),
+      "it reads scans (.nii, .nii.gz, .mgh, .mgz), cohorts (.h5), weights (.safetensors) and run "
+      "folders");
+}
+
+void print(const core::Table& table, bool as_json) {
+  if (!as_json) {
+    fmt::print("{}", table.to_text());
+    return;
+  }
+  core::Json rows = core::Json::array();
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    core::Json entry;
+    for (const std::string& column : table.columns()) entry[column] = table.cell(row, column);
+    rows.push_back(entry);
+  }
+  fmt::print("{}\n", rows.dump(2));
+}
+
+}  // namespace
 
 core::Manual InspectCommand::manual() const {
   core::Manual manual;
   manual.name = "inspect";
   manual.summary = "what is in a scan, cohort, weights file or run; layer tables of networks";
-  manual.synopsis = "FILE | --network ARCHITECTURE [--input Z,Y,X] [options]";
+  manual.synopsis = "FILE | --network ARCHITECTURE [--input X,Y,Z] [options]";
   manual.description =
       "Prints what a file holds: of a scan its geometry, orientation codes, warnings and range of "
       "intensities; of a cohort its regions, preprocessing and numbers of scans and participants "
@@ -29,7 +69,7 @@ core::Manual InspectCommand::manual() const {
                       "epvs inspect cohort.h5 --characteristics --participants "
                       "my_bids/participants.tsv"},
                      {"Layers of the network of P1 for its crop:",
-                      "epvs inspect --network media2019 --input 84,128,168"},
+                      "epvs inspect --network media2019 --input 168,128,84"},
                      {"The same with one block (P1 Table 3):",
                       "epvs inspect --network media2019 --set network.blocks=1"}};
   manual.citations = {
@@ -54,8 +94,10 @@ void InspectCommand::declare(core::CommandLine& line) {
               "table with participant_id and age, sex, scanner for --characteristics")
       .unit("TSV");
   line.heading("Layer table without a file");
-  line.option("--network", &network_, "architecture").choices({"media2019", "cnn4", "gp_unet"});
-  line.option("--input", &input_, "voxels of the input along z, y, x; default 84,128,168")
+  line.option("--network", &network_, "architecture").choices(core::all_names<Architecture>());
+  line.option("--input", &input_,
+              "voxels of the input along x, y, z, as --crop-voxels of epvs prepare; default "
+              "168,128,84")
       .length(3)
       .range(1);
   line.option("--set", &settings_,
@@ -63,10 +105,19 @@ void InspectCommand::declare(core::CommandLine& line) {
       .unit("NAME=VALUE");
 }
 
-void InspectCommand::run(core::Context&) {
+NetworkOptions InspectCommand::network_options() const {
+  NetworkOptions options;
+  core::ParameterTable table;
+  options.declare(table);
+  for (const std::string& setting : settings_) table.assign(setting);
+  options.architecture = core::from_text<Architecture>(network_, "--network");
+  if (!input_.empty()) options.input_zyx = {input_[2], input_[1], input_[0]};
+  return options;
+}
+
+void InspectCommand::require_sense() const {
   const bool by_file = !file_.empty();
-  const bool by_network = !network_.empty();
-  if (by_file == by_network) {
+  if (by_file == !network_.empty()) {
     throw core::UsageError(by_file ? "both a file and --network were given"
                                    : "nothing to inspect: give a file or --network",
                            "epvs inspect --help shows examples");
@@ -77,41 +128,23 @@ void InspectCommand::run(core::Context&) {
   if (!participants_.empty() && !characteristics_) {
     throw core::UsageError("--participants belongs to --characteristics");
   }
+  if (characteristics_ && (!by_file || file_.extension() != ".h5")) {
+    throw core::UsageError("--characteristics describes a cohort file (.h5); this is none");
+  }
+}
+
+void InspectCommand::run(core::Context&) {
+  require_sense();
   if (characteristics_) {
-    if (!by_file || file_.extension() != ".h5") {
-      throw core::UsageError("--characteristics describes a cohort file (.h5); this is none");
-    }
-    const core::Table table = cohort_characteristics(data::CohortReader(file_), participants_);
-    if (json_) {
-      core::Json rows = core::Json::array();
-      for (std::size_t row = 0; row < table.rows(); ++row) {
-        core::Json entry;
-        for (const std::string& column : table.columns()) entry[column] = table.cell(row, column);
-        rows.push_back(entry);
-      }
-      fmt::print("{}\n", rows.dump(2));
-    } else {
-      fmt::print("{}", table.to_text());
-    }
+    print(data::cohort_characteristics(data::CohortReader(file_), participants_), json_);
     return;
   }
-  NetworkOptions options;
-  if (by_network) {
-    core::ParameterTable table;
-    options.declare(table);
-    for (const std::string& setting : settings_) table.assign(setting);
-    options.architecture = network_;
-    if (!input_.empty()) options.input_zyx = {input_[0], input_[1], input_[2]};
-  }
-  const Report report = by_network ? inspect_network(options) : inspect_path(file_, rows_);
+  const core::Report report =
+      file_.empty() ? describe_network(network_options()) : describe_path(file_, rows_);
   if (rows_ && report.document["kind"] != "cohort") {
     throw core::UsageError("--rows lists the scans of a cohort file; this is none");
   }
-  if (json_) {
-    fmt::print("{}\n", report.document.dump(2));
-  } else {
-    fmt::print("{}", report.text);
-  }
+  fmt::print("{}", json_ ? report.document.dump(2) + "\n" : report.text);
 }
 
 }  // namespace epvs::models

@@ -1,5 +1,5 @@
-// `epvs inspect`: what is in a scan, a cohort file, a weights file, a run folder; layer tables.
-// Needs neither Torch nor ITK.
+// `epvs inspect`: chooses who describes a scan, a cohort file, a weights file, a run folder or a
+// network. Needs neither Torch nor ITK.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/command.h"
+#include "models/network_options.h"
 
 namespace epvs::models {
 
@@ -18,6 +19,10 @@ class InspectCommand : public core::Command {
   void run(core::Context& context) override;
 
  private:
+  NetworkOptions network_options() const;
+  /// Throws UsageError for options that contradict each other.
+  void require_sense() const;
+
   std::filesystem::path file_;
   bool json_ = false;
   bool rows_ = false;

@@ -8,126 +8,172 @@ namespace epvs::models {
 
 namespace {
 
-using Row = LayerRow;
-
-/// Appends rows and keeps the shape that flows through the network.
+/// Appends layers; values are numbered as Layer::inputs says.
 class Builder {
  public:
-  explicit Builder(const NetworkOptions& options) : current_{1, options.input_zyx} {}
+  using Value = std::int64_t;
+  static constexpr Value kVolume = 0;
 
-  const LayerShape& current() const { return current_; }
-  void set_current(const LayerShape& shape) { current_ = shape; }
+  explicit Builder(const NetworkOptions& options)
+      : options_(options), shapes_{{1, options.input_zyx}} {}
 
-  void convolution(const std::string& name, std::int64_t channels, bool valid) {
-    LayerShape out{channels, current_.zyx};
-    for (std::int64_t& n : out.zyx) n -= valid ? 2 : 0;
-    const std::int64_t weights = 27 * current_.channels * channels;
-    push(name, "conv3x3x3", out, weights + channels,
-         2 * weights * out.zyx[0] * out.zyx[1] * out.zyx[2]);
+  /// The following layers are computed again together (Layer::part).
+  void new_part() { part_ = next_part_++; }
+  void end_parts() { part_ = -1; }
+
+  Value convolution(Value x, const std::string& name, std::int64_t channels,
+                    std::int64_t padding = 1) {
+    Layer layer = start(name, LayerKind::kConvolution, {x});
+    layer.padding = padding;
+    layer.output.channels = channels;
+    for (std::int64_t& n : layer.output.zyx) n += 2 * padding - 2;
+    const std::int64_t weights = 27 * layer.input.channels * channels;
+    layer.parameters = weights + channels;
+    layer.flops = 2 * weights * layer.output.elements() / channels;
+    return push(layer);
   }
-  void max_pool(const std::string& name, std::int64_t width, bool ceil) {
-    LayerShape out = current_;
-    for (std::int64_t& n : out.zyx) n = (n + (ceil ? width - 1 : 0)) / width;
-    push(name, fmt::format("max_pool{}", width), out, 0, 0);
+  Value max_pool(Value x, const std::string& name, std::int64_t width, bool ceil = false) {
+    Layer layer = start(name, LayerKind::kMaxPool, {x});
+    layer.width = width;
+    layer.ceil = ceil;
+    for (std::int64_t& n : layer.output.zyx) n = (n + (ceil ? width - 1 : 0)) / width;
+    return push(layer);
   }
-  /// Puts `other` (same voxels) beside the current maps.
-  void concat(const std::string& name, const LayerShape& other) {
-    push(name, "concat", {current_.channels + other.channels, current_.zyx}, 0, 0);
+  Value concat(Value a, Value b, const std::string& name) {
+    Layer layer = start(name, LayerKind::kConcat, {a, b});
+    layer.output.channels += shape(b).channels;
+    return push(layer);
   }
-  void upsample(const std::string& name, const std::array<std::int64_t, 3>& target) {
-    push(name, "upsample2", {current_.channels, target}, 0, 0);
+  /// To the voxels of `like`, whose pooling may have dropped one along an axis.
+  Value upsample(Value x, Value like, const std::string& name) {
+    Layer layer = start(name, LayerKind::kUpsample, {x});
+    layer.output.zyx = shape(like).zyx;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      layer.pad[axis] = layer.output.zyx[axis] - 2 * layer.input.zyx[axis];
+    }
+    return push(layer);
   }
-  void global_pool(const std::string& kind) {
-    push("pool", "global_" + kind + "_pool", {current_.channels, {1, 1, 1}}, 0, 0);
+  Value global_pool(Value x) {
+    Layer layer = start("pool", LayerKind::kGlobalPool, {x});
+    layer.output.zyx = {1, 1, 1};
+    return push(layer);
   }
-  void flatten() { push("flatten", "flatten", {current_.elements(), {1, 1, 1}}, 0, 0); }
-  void dense(const std::string& name, std::int64_t units) {
-    const std::int64_t weights = current_.elements() * units;
-    push(name, "dense", {units, {1, 1, 1}}, weights + units, 2 * weights);
+  Value flatten(Value x) {
+    Layer layer = start("flatten", LayerKind::kFlatten, {x});
+    layer.output = {layer.input.elements(), {1, 1, 1}};
+    return push(layer);
   }
-  std::vector<Row> take() { return std::move(rows_); }
+  Value dense(Value x, const std::string& name, std::int64_t units, bool relu) {
+    Layer layer = start(name, LayerKind::kDense, {x});
+    layer.output = {units, {1, 1, 1}};
+    layer.relu = relu;
+    layer.parameters = (layer.input.elements() + 1) * units;
+    layer.flops = 2 * layer.input.elements() * units;
+    return push(layer);
+  }
+  /// The features of average or maximum pooling and the output unit.
+  void pooled_output(Value maps) {
+    end_parts();
+    dense(global_pool(maps), "output", 1, false);
+  }
+  std::vector<Layer> take() { return std::move(layers_); }
 
  private:
-  void push(const std::string& name, const std::string& kind, const LayerShape& out,
-            std::int64_t parameters, std::int64_t flops) {
-    for (const std::int64_t n : out.zyx) {
-      if (n < 1) {
-        throw core::UsageError(
-            fmt::format("the layer {} ({}) gets {} (channels x z x y x x) and leaves nothing of it",
-                        name, kind, current_.text()),
-            "use fewer blocks or convolutions, network.padding = same, network.pool_rounding = "
-            "ceil, or a larger crop");
-      }
+  const LayerShape& shape(Value value) const { return shapes_[value]; }
+
+  Layer start(const std::string& name, LayerKind kind, std::vector<std::int64_t> inputs) const {
+    Layer layer;
+    layer.name = name;
+    layer.kind = kind;
+    layer.inputs = std::move(inputs);
+    layer.input = layer.output = shape(layer.inputs.front());
+    layer.part = part_;
+    return layer;
+  }
+  Value push(const Layer& layer) {
+    for (const std::int64_t n : layer.output.zyx) {
+      if (n >= 1) continue;
+      throw core::UsageError(
+          fmt::format("the layer {} ({}) gets {} (channels x z x y x x) and leaves nothing of it",
+                      layer.name, layer.kind_text(options_), layer.input.text()),
+          "use fewer blocks or convolutions, network.padding = same, network.pool_rounding = "
+          "ceil, or a larger crop");
     }
-    rows_.push_back({name, kind, current_, out, parameters, flops});
-    current_ = out;
+    layers_.push_back(layer);
+    shapes_.push_back(layer.output);
+    return std::ssize(layers_);
   }
 
-  LayerShape current_;
-  std::vector<Row> rows_;
+  const NetworkOptions& options_;
+  std::vector<LayerShape> shapes_;
+  std::vector<Layer> layers_;
+  std::int64_t part_ = -1;
+  std::int64_t next_part_ = 0;
 };
 
-std::vector<Row> media2019_table(const NetworkOptions& options) {
-  Builder builder(options);
-  const bool valid = options.padding == "valid";
-  const bool ceil = options.pool_rounding == "ceil";
-  for (int block = 0; block < options.blocks; ++block) {
-    for (int i = 0; i < options.convolutions_per_block; ++i) {
-      builder.convolution(fmt::format("block{}_conv{}", block + 1, i + 1),
-                          block_features(options, block), valid);
+/// P1 section 2.2: blocks of convolutions and max-poolings, then fully connected layers. Channels
+/// double after each block; the last pooling is 4 wide. Pairs of convolutions are computed again
+/// together: of the four large maps of the first block one is kept then, and at most two more are
+/// there at once.
+void add_media2019(const NetworkOptions& options, Builder& builder) {
+  const std::int64_t padding = options.padding == Padding::kSame ? 1 : 0;
+  const bool ceil = options.pool_rounding == PoolRounding::kCeil;
+  Builder::Value x = Builder::kVolume;
+  for (std::int64_t block = 0; block < options.blocks; ++block) {
+    const std::int64_t channels = std::int64_t{options.first_features} << block;
+    for (std::int64_t i = 0; i < options.convolutions_per_block; ++i) {
+      if (i % 2 == 0) builder.new_part();
+      x = builder.convolution(x, fmt::format("block{}_conv{}", block + 1, i + 1), channels,
+                              padding);
     }
-    builder.max_pool(fmt::format("block{}_pool", block + 1), block_pool(options, block), ceil);
+    const bool last = block + 1 == options.blocks && !options.trailing_convolution;
+    x = builder.max_pool(x, fmt::format("block{}_pool", block + 1), last ? 4 : 2, ceil);
   }
   if (options.trailing_convolution) {
-    builder.convolution("trailing_conv", block_features(options, options.blocks), valid);
-    builder.max_pool("trailing_pool", block_pool(options, options.blocks), ceil);
+    builder.new_part();
+    const std::int64_t channels = std::int64_t{options.first_features} << options.blocks;
+    x = builder.convolution(x, "trailing_conv", channels, padding);
+    x = builder.max_pool(x, "trailing_pool", 4, ceil);
   }
-  builder.flatten();
-  for (std::size_t i = 0; i < options.fully_connected.size(); ++i) {
-    builder.dense(fmt::format("fc{}", i + 1), options.fully_connected[i]);
+  builder.end_parts();
+  x = builder.flatten(x);
+  for (std::int64_t i = 0; i < std::ssize(options.fully_connected); ++i) {
+    x = builder.dense(x, fmt::format("fc{}", i + 1), options.fully_connected[i], true);
   }
-  builder.dense("output", 1);
-  return builder.take();
+  builder.dense(x, "output", 1, false);
 }
 
-std::vector<Row> cnn4_table(const NetworkOptions& options) {
-  Builder builder(options);
+/// The "CNN" of P2: two pairs of convolutions with a max-pooling between them, global pooling.
+void add_cnn4(const NetworkOptions& options, Builder& builder) {
   const std::int64_t features = options.first_features;
-  const bool concat = options.residual == "concat";
-  const LayerShape input = builder.current();
-  builder.convolution("conv1", features, false);
-  builder.convolution("conv2", features, false);
-  if (concat) builder.concat("concat1", input);
-  builder.max_pool("pool1", 2, false);
-  const LayerShape pooled = builder.current();
-  builder.convolution("conv3", 2 * features, false);
-  builder.convolution("conv4", 2 * features, false);
-  if (concat) builder.concat("concat2", pooled);
-  builder.global_pool(options.pool);
-  builder.dense("output", 1);
-  return builder.take();
+  builder.new_part();
+  Builder::Value x = builder.convolution(Builder::kVolume, "conv1", features);
+  x = builder.convolution(x, "conv2", features);
+  if (options.concatenates()) x = builder.concat(x, Builder::kVolume, "concat1");
+  const Builder::Value pooled = builder.max_pool(x, "pool1", 2);
+  builder.new_part();
+  x = builder.convolution(pooled, "conv3", 2 * features);
+  x = builder.convolution(x, "conv4", 2 * features);
+  if (options.concatenates()) x = builder.concat(x, pooled, "concat2");
+  builder.pooled_output(x);
 }
 
-std::vector<Row> gp_unet_table(const NetworkOptions& options) {
-  Builder builder(options);
+/// GP-Unet (P2 section 3.2): down, up, skip connection, global pooling of the last maps.
+void add_gp_unet(const NetworkOptions& options, Builder& builder) {
   const std::int64_t features = options.first_features;
-  const bool concat = options.residual == "concat";
-  const LayerShape input = builder.current();
-  builder.convolution("down_conv1", features, false);
-  builder.convolution("down_conv2", features, false);
-  if (concat) builder.concat("down_concat", input);
-  const LayerShape skip = builder.current();
-  builder.max_pool("down_pool", 2, false);
-  const LayerShape pooled = builder.current();
-  builder.convolution("bottom_conv1", 2 * features, false);
-  builder.convolution("bottom_conv2", 2 * features, false);
-  if (concat) builder.concat("bottom_concat", pooled);
-  builder.upsample("upsample", skip.zyx);
-  builder.concat("skip_concat", skip);
-  builder.convolution("up_conv", features, false);
-  builder.global_pool(options.pool);
-  builder.dense("output", 1);
-  return builder.take();
+  builder.new_part();
+  Builder::Value skip = builder.convolution(Builder::kVolume, "down_conv1", features);
+  skip = builder.convolution(skip, "down_conv2", features);
+  if (options.concatenates()) skip = builder.concat(skip, Builder::kVolume, "down_concat");
+  builder.new_part();
+  const Builder::Value pooled = builder.max_pool(skip, "down_pool", 2);
+  Builder::Value x = builder.convolution(pooled, "bottom_conv1", 2 * features);
+  x = builder.convolution(x, "bottom_conv2", 2 * features);
+  if (options.concatenates()) x = builder.concat(x, pooled, "bottom_concat");
+  builder.new_part();
+  x = builder.upsample(x, skip, "upsample");
+  x = builder.concat(x, skip, "skip_concat");
+  builder.pooled_output(builder.convolution(x, "up_conv", features));
 }
 
 }  // namespace
@@ -136,56 +182,73 @@ std::string LayerShape::text() const {
   return fmt::format("{}x{}x{}x{}", channels, zyx[0], zyx[1], zyx[2]);
 }
 
-std::int64_t block_features(const NetworkOptions& options, int block) {
-  return static_cast<std::int64_t>(options.first_features) << block;
-}
-
-std::int64_t block_pool(const NetworkOptions& options, int block) {
-  const int last = options.trailing_convolution ? options.blocks : options.blocks - 1;
-  return block == last ? 4 : 2;
-}
-
-std::vector<LayerRow> layer_table(const NetworkOptions& options) {
-  options.validate();
-  if (options.architecture == "media2019") return media2019_table(options);
-  if (options.architecture == "cnn4") return cnn4_table(options);
-  EPVS_ASSERT(options.architecture == "gp_unet");
-  return gp_unet_table(options);
-}
-
-std::int64_t total_parameters(const std::vector<LayerRow>& rows) {
-  std::int64_t sum = 0;
-  for (const LayerRow& row : rows) sum += row.parameters;
-  return sum;
-}
-
-std::int64_t total_flops(const std::vector<LayerRow>& rows) {
-  std::int64_t sum = 0;
-  for (const LayerRow& row : rows) sum += row.flops;
-  return sum;
-}
-
-core::Table layers_as_table(const std::vector<LayerRow>& rows) {
-  core::Table table({"layer", "kind", "input", "output", "parameters", "flops"});
-  for (const LayerRow& row : rows) {
-    table.add_row({row.name, row.kind, row.input.text(), row.output.text(),
-                   std::to_string(row.parameters), std::to_string(row.flops)});
+std::string Layer::kind_text(const NetworkOptions& options) const {
+  switch (kind) {
+    case LayerKind::kConvolution:
+      return "conv3x3x3";
+    case LayerKind::kMaxPool:
+      return fmt::format("max_pool{}", width);
+    case LayerKind::kConcat:
+      return "concat";
+    case LayerKind::kUpsample:
+      return "upsample2";
+    case LayerKind::kGlobalPool:
+      return "global_" + core::to_text(options.pool) + "_pool";
+    case LayerKind::kFlatten:
+      return "flatten";
+    case LayerKind::kDense:
+      return "dense";
   }
-  return table;
+  return {};
 }
 
-core::Json layers_as_json(const std::vector<LayerRow>& rows) {
+std::vector<Layer> layers_of(const NetworkOptions& options) {
+  options.validate();
+  Builder builder(options);
+  switch (options.architecture) {
+    case Architecture::kMedia2019:
+      add_media2019(options, builder);
+      break;
+    case Architecture::kCnn4:
+      add_cnn4(options, builder);
+      break;
+    case Architecture::kGpUnet:
+      add_gp_unet(options, builder);
+      break;
+  }
+  return builder.take();
+}
+
+std::int64_t attention_value(const NetworkOptions& options, const std::vector<Layer>& layers) {
+  if (options.architecture != Architecture::kGpUnet) return -1;
+  EPVS_ASSERT(layers.size() > 2 && layers[layers.size() - 2].kind == LayerKind::kGlobalPool);
+  return layers[layers.size() - 2].inputs.front();
+}
+
+std::int64_t total_parameters(const std::vector<Layer>& layers) {
+  std::int64_t sum = 0;
+  for (const Layer& layer : layers) sum += layer.parameters;
+  return sum;
+}
+
+std::int64_t total_flops(const std::vector<Layer>& layers) {
+  std::int64_t sum = 0;
+  for (const Layer& layer : layers) sum += layer.flops;
+  return sum;
+}
+
+core::Json layers_as_json(const NetworkOptions& options, const std::vector<Layer>& layers) {
   core::Json document = core::Json::array();
   const auto shape = [](const LayerShape& s) {
     return core::Json({s.channels, s.zyx[0], s.zyx[1], s.zyx[2]});
   };
-  for (const LayerRow& row : rows) {
-    document.push_back({{"name", row.name},
-                        {"kind", row.kind},
-                        {"input", shape(row.input)},
-                        {"output", shape(row.output)},
-                        {"parameters", row.parameters},
-                        {"flops", row.flops}});
+  for (const Layer& layer : layers) {
+    document.push_back({{"name", layer.name},
+                        {"kind", layer.kind_text(options)},
+                        {"input", shape(layer.input)},
+                        {"output", shape(layer.output)},
+                        {"parameters", layer.parameters},
+                        {"flops", layer.flops}});
   }
   return document;
 }

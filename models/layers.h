@@ -1,4 +1,6 @@
-// The layer table of a network from its options alone, without Torch: shapes, parameters, FLOPs.
+// The networks as lists of layers, from their options alone, without Torch: the one description
+// from which the Torch module (models/network.h), the layer table of `epvs inspect` and the exports
+// (models/onnx_writer.h, models/torchscript_writer.h) are made.
 #pragma once
 
 #include <array>
@@ -22,31 +24,53 @@ struct LayerShape {
   bool operator==(const LayerShape&) const = default;
 };
 
-struct LayerRow {
-  std::string name;  ///< of the Torch module where the layer has parameters: "block1_conv1"
-  std::string kind;  ///< conv, max_pool, concat, upsample, avg_pool, flatten, dense, ...
-  LayerShape input;
+enum class LayerKind {
+  kConvolution,  ///< 3x3x3 with bias, padded with `padding` zeros on every side, then ReLU
+  kMaxPool,      ///< of `width` voxels without overlap; `ceil` pools the voxels left over too
+  kConcat,       ///< two inputs beside each other along the channels
+  kUpsample,     ///< nearest by 2, then `pad` (z, y, x) planes of zeros at the far ends
+  kGlobalPool,   ///< (C, Z, Y, X) -> (C), times NetworkOptions::pool_scale
+  kFlatten,      ///< (C, Z, Y, X) -> (C Z Y X)
+  kDense,        ///< with bias; then ReLU where `relu`
+};
+
+struct Layer {
+  std::string name;  ///< of the Torch module where the layer has weights: "block1_conv1"
+  LayerKind kind = LayerKind::kConvolution;
+  /// The values that go in: 0 is the volume, i + 1 the result of layer i.
+  std::vector<std::int64_t> inputs;
+  LayerShape input;  ///< of the first of them
   LayerShape output;
   std::int64_t parameters = 0;
   /// Floating point operations of one forward pass of one volume; a multiply-add counts as 2.
   /// Convolutions and dense layers only: the rest is below one percent.
   std::int64_t flops = 0;
+
+  std::int64_t padding = 0;                     ///< convolution
+  std::int64_t width = 0;                       ///< max-pooling
+  bool ceil = false;                            ///< max-pooling
+  std::array<std::int64_t, 3> pad = {0, 0, 0};  ///< upsampling
+  bool relu = false;                            ///< dense
+  /// Layers that gradient checkpointing computes again together; only the result of the last one is
+  /// kept. -1: the layers behind the last feature maps, which are small.
+  std::int64_t part = -1;
+
+  /// "conv3x3x3", "max_pool2", "global_avg_pool", ...
+  std::string kind_text(const NetworkOptions& options) const;
 };
 
-/// Rows in the order of computation. Throws UsageError naming the layer and its input when a
-/// convolution or pooling leaves nothing of an axis.
-std::vector<LayerRow> layer_table(const NetworkOptions& options);
+/// In the order of computation; the last layer is the dense layer "output". Throws UsageError
+/// naming the layer and its input when a convolution or pooling leaves nothing of an axis.
+std::vector<Layer> layers_of(const NetworkOptions& options);
 
-std::int64_t total_parameters(const std::vector<LayerRow>& rows);
-std::int64_t total_flops(const std::vector<LayerRow>& rows);
+/// The last feature maps, where the architecture has an attention map (gp_unet): the value, counted
+/// as Layer::inputs does, whose channels weighted by the output layer are the map. -1: none.
+std::int64_t attention_value(const NetworkOptions& options, const std::vector<Layer>& layers);
 
-/// Columns layer, kind, input, output, parameters, flops.
-core::Table layers_as_table(const std::vector<LayerRow>& rows);
-core::Json layers_as_json(const std::vector<LayerRow>& rows);
+std::int64_t total_parameters(const std::vector<Layer>& layers);
+std::int64_t total_flops(const std::vector<Layer>& layers);
 
-/// Channels of block `block` (0-based) of media2019; block == blocks is the trailing convolution.
-std::int64_t block_features(const NetworkOptions& options, int block);
-/// Width of the max-pooling after block `block` (0-based): 2, or 4 at the end (P1).
-std::int64_t block_pool(const NetworkOptions& options, int block);
+/// name, kind, input, output, parameters, flops of every layer.
+core::Json layers_as_json(const NetworkOptions& options, const std::vector<Layer>& layers);
 
 }  // namespace epvs::models

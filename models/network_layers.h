@@ -1,38 +1,34 @@
-// The layers that the networks are made of. They own uninitialised parameters: torch::nn's layers
-// would draw from Torch's global generator when they are built.
+// The layers that the networks are made of.
 #pragma once
 
 #include <torch/torch.h>
 
+#include "models/layers.h"
+
 namespace epvs::models {
 
-/// 3x3x3 convolution with bias, padded with `padding` zeros on every side.
-class Convolution : public torch::nn::Module {
+/// Weight and bias of a convolution, (out, in, 3, 3, 3) and (out), or of a dense layer, (out, in)
+/// and (out). Uninitialised: torch::nn's layers would draw from Torch's global generator when they
+/// are built.
+class LayerWeights : public torch::nn::Module {
  public:
-  Convolution(std::int64_t in_channels, std::int64_t out_channels, std::int64_t padding);
-  /// (N, in, Z, Y, X) -> (N, out, Z', Y', X')
-  torch::Tensor forward(const torch::Tensor& x) const;
-
-  torch::Tensor weight;  ///< (out, in, 3, 3, 3)
-  torch::Tensor bias;    ///< (out)
-
- private:
-  std::int64_t padding_;
+  explicit LayerWeights(const Layer& layer);
+  torch::Tensor weight;
+  torch::Tensor bias;
 };
 
-/// Fully connected layer with bias.
-class Dense : public torch::nn::Module {
- public:
-  Dense(std::int64_t in_features, std::int64_t out_features);
-  /// (N, in) -> (N, out)
-  torch::Tensor forward(const torch::Tensor& x) const;
+/// 3x3x3 convolution, padded with `padding` zeros on every side: (N, in, Z, Y, X) -> (N, out, Z',
+/// Y', X').
+torch::Tensor convolve(const torch::Tensor& x, const LayerWeights& weights, std::int64_t padding);
 
-  torch::Tensor weight;  ///< (out, in)
-  torch::Tensor bias;    ///< (out)
-};
+/// (N, in) -> (N, out), in float32 at least.
+torch::Tensor dense(const torch::Tensor& x, const LayerWeights& weights);
 
-/// Nearest-neighbour upsampling by 2, then zeros at the far end of an axis where `like` is longer
-/// by one (its pooling dropped a voxel). (N, C, z, y, x) -> (N, C, Z, Y, X) of `like`.
-torch::Tensor upsample_to(const torch::Tensor& maps, const torch::Tensor& like);
+/// Nearest-neighbour upsampling by 2, then `pad` (z, y, x) planes of zeros at the far ends:
+/// (N, C, z, y, x) -> (N, C, Z, Y, X).
+torch::Tensor upsample(const torch::Tensor& maps, const std::array<std::int64_t, 3>& pad);
+
+/// (N, C, Z, Y, X) -> (N, C), in float32 at least.
+torch::Tensor global_pool(const torch::Tensor& maps, GlobalPool pool);
 
 }  // namespace epvs::models

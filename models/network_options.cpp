@@ -17,17 +17,24 @@ const std::vector<std::string> kMedia2019Only = {
 const std::vector<std::string> kPooledOnly = {"network.pool", "network.residual",
                                               "network.pool_scale"};
 
+const std::vector<std::string>& meaningless_names(Architecture architecture) {
+  return architecture == Architecture::kMedia2019 ? kPooledOnly : kMedia2019Only;
+}
+
 bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 }  // namespace
 
+bool NetworkOptions::concatenates() const {
+  return residual == Residual::kConcat ||
+         (residual == Residual::kAuto && architecture == Architecture::kGpUnet);
+}
+
 void NetworkOptions::declare(core::ParameterTable& table) {
-  table
-      .add("network.architecture", &architecture,
-           "media2019 (basal ganglia network of P1), cnn4 (\"CNN\" of P2) or gp_unet (P2)")
-      .choices({"media2019", "cnn4", "gp_unet"});
+  table.add("network.architecture", &architecture,
+            "media2019 (basal ganglia network of P1), cnn4 (\"CNN\" of P2) or gp_unet (P2)");
   table
       .add("network.first_features", &first_features,
            "channels of the first convolution; doubled after each pooling. Multiples of 16 run "
@@ -48,30 +55,22 @@ void NetworkOptions::declare(core::ParameterTable& table) {
       .add("network.fully_connected", &fully_connected,
            "media2019: units of the hidden fully connected layers; an empty list has none")
       .range(1, 100000);
-  table
-      .add("network.padding", &padding,
-           "media2019: valid convolutions shrink a volume by 2, same ones pad with zeros")
-      .choices({"valid", "same"});
-  table
-      .add("network.pool_rounding", &pool_rounding,
-           "media2019: floor drops the voxels left over by a pooling, ceil pools them")
-      .choices({"floor", "ceil"});
-  table.add("network.pool", &pool, "cnn4, gp_unet: global pooling of the last feature maps")
-      .choices({"avg", "max"});
-  table
-      .add("network.residual", &residual,
-           "cnn4, gp_unet: concat puts the input of a block beside its output")
-      .choices({"concat", "none"});
+  table.add("network.padding", &padding,
+            "media2019: valid convolutions shrink a volume by 2, same ones pad with zeros");
+  table.add("network.pool_rounding", &pool_rounding,
+            "media2019: floor drops the voxels left over by a pooling, ceil pools them");
+  table.add("network.pool", &pool, "cnn4, gp_unet: global pooling of the last feature maps");
+  table.add("network.residual", &residual,
+            "concat puts the input of a block beside its output; auto: concat for gp_unet, none "
+            "for cnn4, as P2 has them");
   table
       .add("network.pool_scale", &pool_scale,
            "cnn4, gp_unet: constant that multiplies the pooled features; voxels / 1000 lets a "
            "count, diluted over all voxels by average pooling, train much faster")
       .range(1e-12, 1e12);
-  table
-      .add("network.init", &init,
-           "start of the weights: normal = N(0, 0.05), he = N(0, sqrt(2 / fan in)), glorot = "
-           "U(+-sqrt(6 / (fan in + fan out))); biases start at 0")
-      .choices({"normal", "he", "glorot"});
+  table.add("network.init", &init,
+            "start of the weights: normal = N(0, 0.05), he = N(0, sqrt(2 / fan in)), glorot = "
+            "U(+-sqrt(6 / (fan in + fan out))); biases start at 0");
   table.add("network.bias_init", &bias_init,
             "start of the bias of the output; the mean of the labels trains faster");
 }
@@ -80,29 +79,16 @@ void NetworkOptions::validate() const {
   NetworkOptions copy = *this;
   core::ParameterTable table;
   copy.declare(table);
-  for (const core::Parameter& parameter : table.parameters()) {
-    // set() checks range and choices of the value that the field holds
-    const core::Json value = parameter.value();
-    std::vector<std::string> texts;
-    const auto text_of = [](const core::Json& item) {
-      return item.is_string() ? item.get<std::string>() : item.dump();
-    };
-    if (value.is_array()) {
-      for (const core::Json& item : value) texts.push_back(text_of(item));
-    } else {
-      texts.push_back(text_of(value));
-    }
-    table.find(parameter.name()).set(texts);
-  }
+  table.validate();
   NetworkOptions defaults;
   core::ParameterTable default_table;
   defaults.declare(default_table);
-  const bool media = architecture == "media2019";
-  for (const std::string& name : media ? kPooledOnly : kMedia2019Only) {
+  for (const std::string& name : meaningless_names(architecture)) {
     if (table.find(name).value() != default_table.find(name).default_value()) {
-      throw core::UsageError(fmt::format("{} = {} means nothing for the architecture {}", name,
-                                         table.find(name).value().dump(), architecture),
-                             "leave it out, or choose another network.architecture");
+      throw core::UsageError(
+          fmt::format("{} = {} means nothing for the architecture {}", name,
+                      table.find(name).value().dump(), core::to_text(architecture)),
+          "leave it out, or choose another network.architecture");
     }
   }
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -117,11 +103,11 @@ void NetworkOptions::validate() const {
 
 core::Json NetworkOptions::to_json() const {
   NetworkOptions copy = *this;
+  copy.residual = concatenates() ? Residual::kConcat : Residual::kNone;
   core::ParameterTable table;
   copy.declare(table);
   core::Json document = core::Json::object();
-  const std::vector<std::string>& others =
-      architecture == "media2019" ? kPooledOnly : kMedia2019Only;
+  const std::vector<std::string>& others = meaningless_names(architecture);
   for (const core::Parameter& parameter : table.parameters()) {
     if (contains(others, parameter.name())) continue;
     document[parameter.name().substr(std::string("network.").size())] = parameter.value();

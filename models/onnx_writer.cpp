@@ -1,9 +1,9 @@
 #include "models/onnx_writer.h"
 
 #include <fmt/format.h>
+#include <onnx/onnx_pb.h>
 
 #include <cstring>
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,7 +11,6 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/version.h"
-#include "models/export_graph.h"
 #include "models/layers.h"
 #include "models/safetensors.h"
 #include "models/weights_metadata.h"
@@ -22,152 +21,150 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// One protobuf message under construction (https://protobuf.dev/programming-guides/encoding).
-class Message {
+void add_tensor(onnx::GraphProto& graph, const std::string& name, onnx::TensorProto::DataType type,
+                const std::vector<std::int64_t>& shape, const std::string& raw) {
+  onnx::TensorProto& tensor = *graph.add_initializer();
+  tensor.set_name(name);
+  tensor.set_data_type(type);
+  for (const std::int64_t n : shape) tensor.add_dims(n);
+  tensor.set_raw_data(raw);
+}
+
+/// float32; the first dimension is the free batch N.
+void describe_value(onnx::ValueInfoProto& value, const std::string& name,
+                    const std::vector<std::int64_t>& rest) {
+  value.set_name(name);
+  auto& tensor = *value.mutable_type()->mutable_tensor_type();
+  tensor.set_elem_type(onnx::TensorProto::FLOAT);
+  tensor.mutable_shape()->add_dim()->set_dim_param("N");
+  for (const std::int64_t n : rest) tensor.mutable_shape()->add_dim()->set_dim_value(n);
+}
+
+/// A node under construction; its name is that of its only output.
+class Node {
  public:
-  Message& integer(int field, std::int64_t value) {
-    key(field, 0);
-    varint(static_cast<std::uint64_t>(value));
+  explicit Node(onnx::NodeProto& node) : node_(node) {}
+  Node& set(const std::string& name, std::int64_t value) {
+    onnx::AttributeProto& attribute = add(name, onnx::AttributeProto::INT);
+    attribute.set_i(value);
     return *this;
   }
-  Message& real(int field, float value) {
-    key(field, 5);
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+  Node& set(const std::string& name, const char* value) {
+    onnx::AttributeProto& attribute = add(name, onnx::AttributeProto::STRING);
+    attribute.set_s(value);
     return *this;
   }
-  Message& text(int field, const std::string& value) {
-    key(field, 2);
-    varint(value.size());
-    bytes_ += value;
+  Node& set(const std::string& name, const std::vector<std::int64_t>& values) {
+    onnx::AttributeProto& attribute = add(name, onnx::AttributeProto::INTS);
+    for (const std::int64_t value : values) attribute.add_ints(value);
     return *this;
   }
-  Message& message(int field, const Message& value) { return text(field, value.bytes_); }
-  const std::string& bytes() const { return bytes_; }
+  operator std::string() const { return node_.name(); }
 
  private:
-  void key(int field, int wire_type) {
-    varint(static_cast<std::uint64_t>(field) << 3U | static_cast<std::uint64_t>(wire_type));
+  onnx::AttributeProto& add(const std::string& name, onnx::AttributeProto::AttributeType type) {
+    onnx::AttributeProto& attribute = *node_.add_attribute();
+    attribute.set_name(name);
+    attribute.set_type(type);
+    return attribute;
   }
-  void varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7U) bytes_ += static_cast<char>(value | 0x80U);
-    bytes_ += static_cast<char>(value);
-  }
-  std::string bytes_;
+  onnx::NodeProto& node_;
 };
 
-// Field numbers and codes of onnx.proto.
-constexpr int kFloat = 1;
-constexpr int kInt64 = 7;
-
-Message integer_attribute(const std::string& name, std::int64_t value) {
-  return Message().text(1, name).integer(3, value).integer(20, 2);
-}
-Message text_attribute(const std::string& name, const std::string& value) {
-  return Message().text(1, name).text(4, value).integer(20, 3);
-}
-Message list_attribute(const std::string& name, const std::vector<std::int64_t>& values) {
-  Message m;
-  m.text(1, name);
-  for (const std::int64_t value : values) m.integer(8, value);
-  return m.integer(20, 7);
-}
-
-/// ValueInfoProto; the first dimension is the free batch N.
-Message value_info(const std::string& name, int type, const std::vector<std::int64_t>& rest) {
-  Message shape;
-  shape.message(1, Message().text(2, "N"));
-  for (const std::int64_t n : rest) shape.message(1, Message().integer(1, n));
-  const Message tensor = Message().integer(1, type).message(2, shape);
-  return Message().text(1, name).message(2, Message().message(1, tensor));
-}
-
-class OnnxEmitter : public GraphEmitter {
+/// Adds the operations of the layers; values are names.
+class GraphWriter {
  public:
-  void tensor(const std::string& name, int type, const std::vector<std::int64_t>& shape,
-              const std::string& raw) {
-    Message m;
-    for (const std::int64_t n : shape) m.integer(1, n);
-    m.integer(2, type).text(8, name).text(9, raw);
-    graph_.message(5, m);
-  }
+  GraphWriter(const NetworkOptions& options, onnx::GraphProto& graph)
+      : options_(options), graph_(graph) {}
 
-  Value convolution(const Value& x, const std::string& layer, int padding) override {
-    const Value y = node("Conv", {x, layer + ".weight", layer + ".bias"},
-                         {list_attribute("kernel_shape", {3, 3, 3}),
-                          list_attribute("pads", std::vector<std::int64_t>(6, padding))});
-    return node("Relu", {y}, {});
+  std::string add(const Layer& layer, const std::string& x, const std::string& other) {
+    switch (layer.kind) {
+      case LayerKind::kConvolution: {
+        const std::string y = node("Conv", {x, layer.name + ".weight", layer.name + ".bias"})
+                                  .set("kernel_shape", {3, 3, 3})
+                                  .set("pads", std::vector<std::int64_t>(6, layer.padding));
+        return node("Relu", {y});
+      }
+      case LayerKind::kMaxPool:
+        return node("MaxPool", {x})
+            .set("kernel_shape", std::vector<std::int64_t>(3, layer.width))
+            .set("strides", std::vector<std::int64_t>(3, layer.width))
+            .set("ceil_mode", std::int64_t{layer.ceil});
+      case LayerKind::kConcat:
+        return node("Concat", {x, other}).set("axis", std::int64_t{1});
+      case LayerKind::kUpsample:
+        return upsample(x, layer.pad);
+      case LayerKind::kGlobalPool: {
+        const bool average = options_.pool == GlobalPool::kAverage;
+        const std::string pooled =
+            flatten(node(average ? "GlobalAveragePool" : "GlobalMaxPool", {x}));
+        return node("Mul", {pooled, constant<float>({static_cast<float>(options_.pool_scale)})});
+      }
+      case LayerKind::kFlatten:
+        return flatten(x);
+      case LayerKind::kDense: {
+        const std::string y = node("Gemm", {x, layer.name + ".weight", layer.name + ".bias"})
+                                  .set("transB", std::int64_t{1});
+        return layer.relu ? node("Relu", {y}) : y;
+      }
+    }
+    return {};
   }
-  Value max_pool(const Value& x, std::int64_t width, bool ceil) override {
-    return node("MaxPool", {x},
-                {list_attribute("kernel_shape", {width, width, width}),
-                 list_attribute("strides", {width, width, width}),
-                 integer_attribute("ceil_mode", ceil ? 1 : 0)});
+  /// (N, 1) -> (N)
+  std::string squeeze(const std::string& x) {
+    return node("Squeeze", {x, constant<std::int64_t>({1})});
   }
-  Value concat(const Value& a, const Value& b) override {
-    return node("Concat", {a, b}, {integer_attribute("axis", 1)});
+  /// A 1x1x1 convolution with the weights of the output layer and no bias.
+  std::string attention(const std::string& maps) {
+    const std::string shape = constant<std::int64_t>({1, -1, 1, 1, 1});
+    return node("Conv", {maps, node("Reshape", {"output.weight", shape})});
   }
-  Value upsample(const Value& x, const std::array<std::int64_t, 3>& pad) override {
-    const Value scales = constant<float>(kFloat, {1, 1, 2, 2, 2});
-    const Value up =
-        node("Resize", {x, "", scales},
-             {text_attribute("mode", "nearest"), text_attribute("nearest_mode", "floor"),
-              text_attribute("coordinate_transformation_mode", "asymmetric")});
-    if (pad == std::array<std::int64_t, 3>{0, 0, 0}) return up;
-    const Value pads =
-        constant<std::int64_t>(kInt64, {0, 0, 0, 0, 0, 0, 0, pad[0], pad[1], pad[2]});
-    return node("Pad", {up, pads}, {});
+  /// Gives a value the name of an output of the graph.
+  void output(const std::string& value, const std::string& name,
+              const std::vector<std::int64_t>& rest) {
+    onnx::NodeProto& node = *graph_.add_node();
+    node.add_input(value);
+    node.add_output(name);
+    node.set_name(name);
+    node.set_op_type("Identity");
+    describe_value(*graph_.add_output(), name, rest);
   }
-  Value global_pool(const Value& x, const std::string& kind, double scale) override {
-    const Value pooled =
-        flatten(node(kind == "avg" ? "GlobalAveragePool" : "GlobalMaxPool", {x}, {}));
-    const Value factor = constant<float>(kFloat, {static_cast<float>(scale)});
-    return node("Mul", {pooled, factor}, {});
-  }
-  Value flatten(const Value& x) override {
-    return node("Flatten", {x}, {integer_attribute("axis", 1)});
-  }
-  Value dense(const Value& x, const std::string& layer, bool relu) override {
-    const Value y =
-        node("Gemm", {x, layer + ".weight", layer + ".bias"}, {integer_attribute("transB", 1)});
-    return relu ? node("Relu", {y}, {}) : y;
-  }
-  Value squeeze(const Value& x) override {
-    return node("Squeeze", {x, constant<std::int64_t>(kInt64, {1})}, {});
-  }
-  Value attention(const Value& maps, const std::string& layer) override {
-    // A 1x1x1 convolution with the weights of the dense layer and no bias.
-    const Value shape = constant<std::int64_t>(kInt64, {1, -1, 1, 1, 1});
-    return node("Conv", {maps, node("Reshape", {layer + ".weight", shape}, {})}, {});
-  }
-  /// Gives a value the name of an output.
-  void output(const Value& value, const std::string& name, const std::vector<std::int64_t>& rest) {
-    graph_.message(1, Message().text(1, value).text(2, name).text(3, name).text(4, "Identity"));
-    graph_.message(12, value_info(name, kFloat, rest));
-  }
-  Message& graph() { return graph_; }
 
  private:
-  Value node(const std::string& type, const std::vector<Value>& inputs,
-             const std::vector<Message>& attributes) {
-    const Value name = fmt::format("{}_{}", type, ++count_);
-    Message m;
-    for (const Value& input : inputs) m.text(1, input);
-    m.text(2, name).text(3, name).text(4, type);
-    for (const Message& a : attributes) m.message(5, a);
-    graph_.message(1, m);
-    return name;
+  std::string upsample(const std::string& x, const std::array<std::int64_t, 3>& pad) {
+    const std::string up = node("Resize", {x, "", constant<float>({1, 1, 2, 2, 2})})
+                               .set("mode", "nearest")
+                               .set("nearest_mode", "floor")
+                               .set("coordinate_transformation_mode", "asymmetric");
+    if (pad == std::array<std::int64_t, 3>{0, 0, 0}) return up;
+    const std::string pads = constant<std::int64_t>({0, 0, 0, 0, 0, 0, 0, pad[0], pad[1], pad[2]});
+    return node("Pad", {up, pads});
+  }
+  std::string flatten(const std::string& x) {
+    return node("Flatten", {x}).set("axis", std::int64_t{1});
+  }
+  Node node(const std::string& type, const std::vector<std::string>& inputs) {
+    onnx::NodeProto& node = *graph_.add_node();
+    for (const std::string& input : inputs) node.add_input(input);
+    node.set_name(fmt::format("{}_{}", type, ++count_));
+    node.add_output(node.name());
+    node.set_op_type(type);
+    return Node(node);
   }
   /// A one-dimensional constant.
   template <class T>
-  Value constant(int type, const std::vector<T>& values) {
-    const Value name = fmt::format("constant_{}", ++count_);
-    tensor(name, type, {static_cast<std::int64_t>(values.size())},
-           std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)));
+  std::string constant(const std::vector<T>& values) {
+    const std::string name = fmt::format("constant_{}", ++count_);
+    const auto type =
+        std::is_same_v<T, float> ? onnx::TensorProto::FLOAT : onnx::TensorProto::INT64;
+    add_tensor(graph_, name, type, {std::ssize(values)},
+               {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)});
     return name;
   }
 
+  const NetworkOptions& options_;
+  onnx::GraphProto& graph_;
   int count_ = 0;
-  Message graph_;
 };
 
 /// Throws unless the tensors are those of the layer table, in count and shape of the layers.
@@ -179,12 +176,12 @@ void check_tensors(const SafetensorsHeader& header, const NetworkOptions& option
     for (const std::int64_t k : entry.shape) n *= k;
     stored[entry.name.substr(0, entry.name.find('.'))] += n;
   }
-  for (const LayerRow& row : layer_table(options)) {
-    if (row.parameters != 0 && stored[row.name] != row.parameters) {
+  for (const Layer& layer : layers_of(options)) {
+    if (layer.parameters != 0 && stored[layer.name] != layer.parameters) {
       throw core::InputError(
           fmt::format("{}: the layer {} has {} parameters in the file, {} in the "
                       "network it describes",
-                      path.string(), row.name, stored[row.name], row.parameters));
+                      path.string(), layer.name, stored[layer.name], layer.parameters));
     }
   }
 }
@@ -206,31 +203,47 @@ std::string read_as_float(const fs::path& path, const SafetensorsHeader& header,
   return {reinterpret_cast<const char*>(narrow.data()), narrow.size() * sizeof(float)};
 }
 
+void write_network(const NetworkOptions& options, onnx::GraphProto& graph) {
+  const auto [z, y, x] = options.input_zyx;
+  describe_value(*graph.add_input(), "volume", {1, z, y, x});
+  const std::vector<Layer> layers = layers_of(options);
+  GraphWriter writer(options, graph);
+  std::vector<std::string> values = {"volume"};
+  for (const Layer& layer : layers) {
+    values.push_back(writer.add(layer, values[layer.inputs.front()], values[layer.inputs.back()]));
+  }
+  writer.output(writer.squeeze(values.back()), "score", {});
+  const std::int64_t maps = attention_value(options, layers);
+  if (maps >= 0) writer.output(writer.attention(values[maps]), "attention", {1, z, y, x});
+}
+
 }  // namespace
 
 void write_onnx(const fs::path& weights, const fs::path& out) {
   const SafetensorsHeader header = read_safetensors_header(weights);
   const WeightsMetadata metadata = parse_weights_metadata(header.metadata, weights);
   check_tensors(header, metadata.network, weights);
-  OnnxEmitter emitter;
+  onnx::ModelProto model;
+  model.set_ir_version(7);
+  model.set_producer_name("epvs");
+  model.set_producer_version(core::kVersion);
+  model.add_opset_import()->set_version(13);
+  onnx::StringStringEntryProto& description = *model.add_metadata_props();
+  description.set_key("epvs");
+  description.set_value(header.metadata.at("epvs"));
+  onnx::GraphProto& graph = *model.mutable_graph();
+  graph.set_name(core::to_text(metadata.network.architecture));
   for (const TensorEntry& entry : header.tensors) {
-    emitter.tensor(entry.name, kFloat, entry.shape, read_as_float(weights, header, entry));
+    add_tensor(graph, entry.name, onnx::TensorProto::FLOAT, entry.shape,
+               read_as_float(weights, header, entry));
   }
-  const auto [z, y, x] = metadata.network.input_zyx;
-  emitter.graph().text(2, metadata.network.architecture);
-  emitter.graph().message(11, value_info("volume", kFloat, {1, z, y, x}));
-  const GraphOutputs outputs = emit_network(metadata.network, emitter, "volume");
-  emitter.output(outputs.score, "score", {});
-  if (!outputs.attention.empty()) emitter.output(outputs.attention, "attention", {1, z, y, x});
-
-  Message model;
-  model.integer(1, 7)
-      .text(2, "epvs")
-      .text(3, core::kVersion)
-      .message(7, emitter.graph())
-      .message(8, Message().text(1, "").integer(2, 13))
-      .message(14, Message().text(1, "epvs").text(2, header.metadata.at("epvs")));
-  core::write_text(out, model.bytes());
+  write_network(metadata.network, graph);
+  std::string bytes;
+  if (!model.SerializeToString(&bytes)) {
+    throw core::RunError(fmt::format("{}: larger than the 2 GB that ONNX allows", out.string()),
+                         "write TorchScript instead: a name ending in .pt");
+  }
+  core::write_text(out, bytes);
 }
 
 }  // namespace epvs::models

@@ -1,4 +1,4 @@
-// ONNX files of our networks, written without Torch or protobuf.
+// ONNX files of our networks, written without Torch.
 #pragma once
 
 #include <filesystem>

@@ -4,10 +4,7 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
-#include <algorithm>
-
 #include "core/error.h"
-#include "core/text.h"
 
 namespace epvs::models {
 
@@ -66,22 +63,6 @@ bool convolves(const torch::Device& device, torch::ScalarType type) {
 }
 
 }  // namespace
-
-const std::vector<std::string>& precision_names() {
-  static const std::vector<std::string> names = {"float32", "float64", "bf16"};
-  return names;
-}
-
-Precision parse_precision(const std::string& name) {
-  const std::vector<std::string>& names = precision_names();
-  const auto found = std::find(names.begin(), names.end(), name);
-  if (found == names.end()) {
-    throw core::UsageError(
-        fmt::format("unknown precision '{}'{}", name, core::did_you_mean(name, names)),
-        "expected one of " + core::join(names, ", "));
-  }
-  return static_cast<Precision>(found - names.begin());
-}
 
 void require_precision(Precision precision, const torch::Device& device) {
   if (precision == Precision::kFloat32 || precision == Precision::kFloat64) return;

@@ -3,21 +3,12 @@
 
 #include <torch/torch.h>
 
-#include <string>
-#include <vector>
+#include "models/precision_names.h"
 
 namespace epvs::models {
 
-/// What convolutions compute in; float64 is the type of the network's weights. bf16 has the range
-/// of float32 and 8 bits of precision.
-enum class Precision { kFloat32, kFloat64, kBf16 };
-
-/// "float32", "float64", "bf16", in the order of Precision.
-const std::vector<std::string>& precision_names();
-/// Throws core::UsageError for another name.
-Precision parse_precision(const std::string& name);
-
-/// Throws core::UsageError when `device` cannot compute in `precision`: bf16 needs a CPU with AVX-512 (tried by a small convolution) or a GPU.
+/// Throws core::UsageError when `device` cannot compute in `precision`: bf16 needs a CPU with
+/// AVX-512 (tried by a small convolution) or a GPU.
 void require_precision(Precision precision, const torch::Device& device);
 
 /// What a thread's autocast is set to on one kind of device.

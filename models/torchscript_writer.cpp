@@ -8,7 +8,7 @@
 
 #include "core/files.h"
 #include "core/text.h"
-#include "models/export_graph.h"
+#include "models/layers.h"
 #include "models/weights.h"
 
 namespace epvs::models {
@@ -23,56 +23,75 @@ std::string attribute_name(std::string name) {
   return name;
 }
 
-/// Lines of TorchScript.
-class ScriptEmitter : public GraphEmitter {
+/// The lines of a method; values are names.
+class Script {
  public:
-  Value convolution(const Value& x, const std::string& layer, int padding) override {
-    return line(
-        "torch.relu(torch.conv3d({}, self.{}_weight, self.{}_bias, [1, 1, 1], "
-        "[{}, {}, {}], [1, 1, 1], 1))",
-        x, layer, layer, padding, padding, padding);
+  explicit Script(const NetworkOptions& options) : options_(options) {}
+
+  std::string add(const Layer& layer, const std::string& x, const std::string& other) {
+    const std::string& name = layer.name;
+    switch (layer.kind) {
+      case LayerKind::kConvolution:
+        return line(
+            "torch.relu(torch.conv3d({0}, self.{1}_weight, self.{1}_bias, [1, 1, 1], [{2}, {2}, "
+            "{2}], [1, 1, 1], 1))",
+            x, name, layer.padding);
+      case LayerKind::kMaxPool:
+        return line(
+            "torch.max_pool3d({0}, [{1}, {1}, {1}], [{1}, {1}, {1}], [0, 0, 0], [1, 1, 1], {2})", x,
+            layer.width, layer.ceil ? "True" : "False");
+      case LayerKind::kConcat:
+        return line("torch.cat([{}, {}], 1)", x, other);
+      case LayerKind::kUpsample: {
+        const std::string up = line("torch.upsample_nearest3d({}, None, [2.0, 2.0, 2.0])", x);
+        return line("torch.constant_pad_nd({}, [0, {}, 0, {}, 0, {}], 0)", up, layer.pad[2],
+                    layer.pad[1], layer.pad[0]);
+      }
+      case LayerKind::kGlobalPool:
+        return line("torch.{}({}, [2, 3, 4]) * {:.17e}",
+                    options_.pool == GlobalPool::kAverage ? "mean" : "amax", x,
+                    options_.pool_scale);
+      case LayerKind::kFlatten:
+        return line("torch.flatten({}, 1)", x);
+      case LayerKind::kDense: {
+        const std::string y = line("torch.linear({0}, self.{1}_weight, self.{1}_bias)", x, name);
+        return layer.relu ? line("torch.relu({})", y) : y;
+      }
+    }
+    return {};
   }
-  Value max_pool(const Value& x, std::int64_t width, bool ceil) override {
-    return line("torch.max_pool3d({}, [{}, {}, {}], [{}, {}, {}], [0, 0, 0], [1, 1, 1], {})", x,
-                width, width, width, width, width, width, ceil ? "True" : "False");
+  template <class... Args>
+  std::string line(fmt::format_string<Args...> text, Args&&... args) {
+    const std::string name = fmt::format("v{}", ++count_);
+    body_ += "  " + name + " = " + fmt::format(text, std::forward<Args>(args)...) + "\n";
+    return name;
   }
-  Value concat(const Value& a, const Value& b) override {
-    return line("torch.cat([{}, {}], 1)", a, b);
-  }
-  Value upsample(const Value& x, const std::array<std::int64_t, 3>& pad) override {
-    const Value up = line("torch.upsample_nearest3d({}, None, [2.0, 2.0, 2.0])", x);
-    if (pad == std::array<std::int64_t, 3>{0, 0, 0}) return up;
-    return line("torch.constant_pad_nd({}, [0, {}, 0, {}, 0, {}], 0)", up, pad[2], pad[1], pad[0]);
-  }
-  Value global_pool(const Value& x, const std::string& kind, double scale) override {
-    const std::string factor = fmt::format("{:.17e}", scale);
-    if (kind == "avg") return line("torch.mean({}, [2, 3, 4]) * {}", x, factor);
-    return line("torch.amax({}, [2, 3, 4]) * {}", x, factor);
-  }
-  Value flatten(const Value& x) override { return line("torch.flatten({}, 1)", x); }
-  Value dense(const Value& x, const std::string& layer, bool relu) override {
-    const Value y = line("torch.linear({}, self.{}_weight, self.{}_bias)", x, layer, layer);
-    return relu ? line("torch.relu({})", y) : y;
-  }
-  Value squeeze(const Value& x) override { return line("torch.squeeze({}, 1)", x); }
-  Value attention(const Value& maps, const std::string& layer) override {
-    return line("torch.conv3d({}, torch.reshape(self.{}_weight, [1, -1, 1, 1, 1]))", maps, layer);
-  }
-  std::string method(const std::string& name, const Value& result) const {
+  std::string method(const std::string& name, const std::string& result) const {
     return "def " + name + "(self, volume: Tensor) -> Tensor:\n" + body_ + "  return " + result +
            "\n";
   }
 
  private:
-  template <class... Args>
-  Value line(fmt::format_string<Args...> text, Args&&... args) {
-    const Value name = fmt::format("v{}", ++count_);
-    body_ += "  " + name + " = " + fmt::format(text, std::forward<Args>(args)...) + "\n";
-    return name;
-  }
+  const NetworkOptions& options_;
   std::string body_;
   int count_ = 0;
 };
+
+void define_methods(const NetworkOptions& options, torch::jit::Module& module) {
+  const std::vector<Layer> layers = layers_of(options);
+  Script script(options);
+  std::vector<std::string> values = {"volume"};
+  for (const Layer& layer : layers) {
+    values.push_back(script.add(layer, values[layer.inputs.front()], values[layer.inputs.back()]));
+  }
+  const std::string score = script.line("torch.squeeze({}, 1)", values.back());
+  module.define(script.method("forward", score));
+  const std::int64_t maps = attention_value(options, layers);
+  if (maps < 0) return;
+  const std::string map = script.line(
+      "torch.conv3d({}, torch.reshape(self.output_weight, [1, -1, 1, 1, 1]))", values[maps]);
+  module.define(script.method("attention", map));
+}
 
 }  // namespace
 
@@ -82,10 +101,7 @@ void write_torchscript(const fs::path& weights, const fs::path& out) {
   for (const auto& item : loaded.network->named_parameters()) {
     module.register_parameter(attribute_name(item.key()), item.value().detach(), false);
   }
-  ScriptEmitter emitter;
-  const GraphOutputs outputs = emit_network(loaded.metadata.network, emitter, "volume");
-  module.define(emitter.method("forward", outputs.score));
-  if (!outputs.attention.empty()) module.define(emitter.method("attention", outputs.attention));
+  define_methods(loaded.metadata.network, module);
   core::AtomicFile file(out);
   module.save(file.temporary().string(), {{"epvs.json", loaded.metadata.to_json().dump()}});
   file.commit();

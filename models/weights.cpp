@@ -63,7 +63,7 @@ void copy_tensors(const fs::path& path, const SafetensorsHeader& header, Network
   const std::vector<std::string> problems = differences(header, network);
   if (!problems.empty()) {
     throw core::InputError(fmt::format("the weights {} do not fit the network {}: {}",
-                                       path.string(), network.options().architecture,
+                                       path.string(), core::to_text(network.options().architecture),
                                        core::join(problems, "; ")));
   }
   std::map<std::string, const TensorEntry*> stored;
@@ -116,7 +116,8 @@ void load_weights_into(const fs::path& path, Network& network) {
   if (metadata.network.architecture != network.options().architecture) {
     throw core::InputError(
         fmt::format("the weights {} are of the architecture {}, the network is {}", path.string(),
-                    metadata.network.architecture, network.options().architecture),
+                    core::to_text(metadata.network.architecture),
+                    core::to_text(network.options().architecture)),
         "set network.architecture to that of the weights, or take other weights");
   }
   copy_tensors(path, header, network);

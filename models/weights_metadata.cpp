@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "core/files.h"
 #include "models/safetensors.h"
 
 namespace epvs::models {
@@ -67,18 +66,6 @@ WeightsMetadata parse_weights_metadata(const std::map<std::string, std::string>&
 
 WeightsMetadata read_weights_metadata(const fs::path& path) {
   return parse_weights_metadata(read_safetensors_header(path).metadata, path);
-}
-
-fs::path find_weights(const fs::path& file_or_run) {
-  core::require_exists(file_or_run, "weights file or run folder");
-  if (!fs::is_directory(file_or_run)) return file_or_run;
-  const fs::path inside = file_or_run / "weights.safetensors";
-  if (!fs::exists(inside)) {
-    throw core::InputError(
-        fmt::format("the folder {} holds no weights.safetensors", file_or_run.string()),
-        "give a finished run folder of `epvs train`, or a weights file");
-  }
-  return inside;
 }
 
 }  // namespace epvs::models

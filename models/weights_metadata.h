@@ -33,8 +33,4 @@ WeightsMetadata read_weights_metadata(const std::filesystem::path& path);
 WeightsMetadata parse_weights_metadata(const std::map<std::string, std::string>& metadata,
                                        const std::filesystem::path& path);
 
-/// The weights file that an argument names: the file itself, or weights.safetensors in a run
-/// folder.
-std::filesystem::path find_weights(const std::filesystem::path& file_or_run);
-
 }  // namespace epvs::models

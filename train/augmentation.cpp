@@ -1,25 +1,15 @@
 #include "train/augmentation.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <Eigen/Core>
 #include <Eigen/Geometry>
 #include <algorithm>
 
 #include "core/error.h"
 #include "core/random.h"
-#include "core/text.h"
 
 namespace epvs::train {
 
 namespace {
-
-const std::vector<std::string> kFlipNames = {"left_right", "front_back", "up_down"};
-
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 /// Output position -> source position, both in grid_sample's coordinates (-1..1 over the edges of
 /// the volume, x y z), as a 3x4 matrix.
@@ -59,38 +49,6 @@ torch::Tensor flipped(const torch::Tensor& volume, const SpatialTransform& trans
 
 }  // namespace
 
-void AugmentationOptions::validate() const {
-  for (const std::string& flip : flips) {
-    if (!contains(kFlipNames, flip)) {
-      throw core::UsageError(
-          fmt::format("unknown flip '{}'{}", flip, core::did_you_mean(flip, kFlipNames)),
-          "left_right is P1's FlipY, front_back FlipX, up_down FlipZ");
-    }
-  }
-  if (!(flip_probability >= 0 && flip_probability <= 1)) {
-    throw core::UsageError(
-        fmt::format("flip_probability = {}. Violated constraint: 0 <= flip_probability <= 1",
-                    flip_probability));
-  }
-  if (!(rotation_rad >= 0 && rotation_rad <= 3.2)) {
-    throw core::UsageError(fmt::format(
-        "rotation_rad = {}. Violated constraint: 0 <= rotation_rad <= 3.2", rotation_rad));
-  }
-  if (!(translation_voxels >= 0)) {
-    throw core::UsageError(
-        fmt::format("translation_voxels = {}. Violated constraint: translation_voxels >= 0",
-                    translation_voxels));
-  }
-  if (slice_thickness_mm.size() != 2 || !(slice_thickness_mm[0] >= 0) ||
-      !(slice_thickness_mm[0] <= slice_thickness_mm[1]) ||
-      (slice_thickness_mm[0] == 0 && slice_thickness_mm[1] > 0)) {
-    throw core::UsageError(
-        fmt::format("slice_thickness_mm = [{}]. Violated constraint: two numbers, 0 < first <= "
-                    "second, or 0, 0 for none",
-                    fmt::join(slice_thickness_mm, ", ")));
-  }
-}
-
 bool SpatialTransform::needs_resampling() const {
   const auto is_zero = [](double value) { return value == 0; };
   return !std::all_of(rotation_rad.begin(), rotation_rad.end(), is_zero) ||
@@ -105,7 +63,9 @@ SpatialTransform draw_spatial(const AugmentationOptions& options, std::uint64_t 
   for (std::size_t axis = 0; axis < 3; ++axis) {
     // Drawn for every axis, so that switching one flip off leaves the other draws as they are.
     const bool flip = random.flip(options.flip_probability);
-    transform.flip[axis] = flip && contains(options.flips, kFlipNames[axis]);
+    const auto axis_flip = static_cast<Flip>(axis);
+    transform.flip[axis] =
+        flip && std::ranges::find(options.flips, axis_flip) != options.flips.end();
     transform.rotation_rad[axis] = options.rotation_rad * random.uniform(-1, 1);
     transform.translation_voxels[axis] = options.translation_voxels * random.uniform(-1, 1);
   }

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "train/augmentation_options.h"
+#include "train/options.h"
 
 namespace epvs::train {
 

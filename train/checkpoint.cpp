@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "models/safetensors.h"
+#include "train/loss.h"
 
 namespace epvs::train {
 
@@ -112,6 +113,16 @@ Json read_state_file(const fs::path& checkpoint) {
 }
 
 }  // namespace
+
+void TrainerState::begin_next_epoch(const EpochRow& row) {
+  if (!residuals.empty()) tukey_scale = median_absolute_deviation(residuals);
+  residuals.clear();
+  history.push_back(row);
+  epoch = row.epoch;
+  batch = 0;
+  loss_sum = norm_sum = epoch_seconds = 0;
+  loss_scans = updates = 0;
+}
 
 Json TrainerState::to_json() const {
   Json rows = Json::array();

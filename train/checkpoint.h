@@ -15,13 +15,13 @@
 #include "core/json.h"
 #include "models/weights.h"
 #include "train/optimizer.h"
-#include "train/plateau.h"
+#include "train/schedule.h"
 
 namespace epvs::train {
 
 /// One row of training.tsv. NaN where there is no validation.
 struct EpochRow {
-  std::int64_t epoch = 0;  ///< 1, 2, ...
+  std::int64_t epoch = 0;  ///< 1, 2, ...; 0: the weights of --init, before training
   double train_loss = 0;
   double validation_loss = 0;
   double validation_mae = 0;
@@ -47,11 +47,16 @@ struct TrainerState {
   double epoch_seconds = 0;
   double tukey_scale = 1;
   std::vector<double> residuals;  ///< of the epoch in progress
-  std::int64_t best_epoch = 0;    ///< 0: none yet
-  double best_value = 0;          ///< of the stop metric; smaller is better
+  static constexpr std::int64_t kNoEpoch = -1;
+  std::int64_t best_epoch = kNoEpoch;
+  double best_value = 0;  ///< of the stop metric; smaller is better
   std::int64_t epochs_without_improvement = 0;
   bool finished = false;
   std::vector<EpochRow> history;
+
+  bool has_best() const { return best_epoch != kNoEpoch; }
+  /// Appends the row of the epoch that ended and starts the counts of the next one.
+  void begin_next_epoch(const EpochRow& row);
 
   core::Json to_json() const;
   /// Throws core::InputError naming `source` when the document is not a state.

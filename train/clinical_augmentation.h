@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "train/augmentation_options.h"
+#include "train/options.h"
 
 namespace epvs::train {
 

@@ -91,7 +91,7 @@ std::string choose_region(const data::CohortReader& cohort, const std::string& w
   if (regions.size() == 1) return regions.front();
   throw core::UsageError(
       fmt::format("{} has the regions {}", cohort.path().string(), core::join(regions, ", ")),
-      "choose one with train.region in the recipe or --set train.region=NAME");
+      "choose one with --region NAME; several regions are several trainings");
 }
 
 Examples collect_examples(const data::CohortReader& cohort, const std::string& region,

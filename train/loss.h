@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "train/loss_options.h"
+#include "train/options.h"
 
 namespace epvs::train {
 

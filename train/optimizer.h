@@ -1,5 +1,5 @@
 // Optimisers whose whole state is a list of named tensors, so that a resumed run is bit-equal:
-// LibTorch's own (train/optimizer_setup.h) and Adadelta (train/adadelta.h).
+// LibTorch's own and Adadelta (train/adadelta.h).
 #pragma once
 
 #include <torch/torch.h>
@@ -8,6 +8,9 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "models/network.h"
+#include "train/options.h"
 
 namespace epvs::train {
 
@@ -45,5 +48,13 @@ class Optimizer {
  protected:
   std::vector<NamedParameter> parameters_;
 };
+
+/// The network's parameters that are trained, with their learning-rate factors. Throws
+/// core::UsageError for a pattern that matches nothing, or when all are frozen.
+std::vector<NamedParameter> trained_parameters(models::Network& network,
+                                               const TrainOptions& options);
+/// Adadelta, torch::optim::AdamW or torch::optim::SGD. Their settings must be valid.
+std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options,
+                                          std::vector<NamedParameter> parameters);
 
 }  // namespace epvs::train

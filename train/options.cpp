@@ -1,10 +1,9 @@
 #include "train/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -21,12 +20,12 @@ void declare_train(TrainOptions& train, core::ParameterTable& table) {
       .unit("scans");
   table.add("train.accumulate", &train.accumulate, "batches whose gradients make one update")
       .range(1, 4096);
-  table.add("train.loss", &train.loss.kind, "training loss").choices(LossOptions::kinds());
+  table.add("train.loss", &train.loss.kind, "training loss");
   table.add("train.huber_delta", &train.loss.huber_delta, "where the Huber loss becomes linear")
       .unit("label units");
   table.add("train.tukey_constant", &train.loss.tukey_constant,
             "Tukey's biweight: residuals beyond this many scales count alike");
-  table.add("train.optimizer", &train.optimizer, "optimiser").choices({"adadelta", "adamw", "sgd"});
+  table.add("train.optimizer", &train.optimizer, "optimiser");
   table.add("train.learning_rate", &train.learning_rate, "multiplies each update").range(0, 1e6);
   table.add("train.rho", &train.rho, "Adadelta: decay of the running averages").range(0, 1);
   table.add("train.epsilon", &train.epsilon, "Adadelta, AdamW: added under the root").range(0, 1);
@@ -37,8 +36,7 @@ void declare_train(TrainOptions& train, core::ParameterTable& table) {
   table.add("train.weight_decay", &train.weight_decay, "pull of the weights to zero").range(0, 1e6);
   table.add("train.clip_norm", &train.clip_norm, "largest norm of the gradient; 0 does not clip")
       .range(0);
-  table.add("train.schedule", &train.schedule, "learning rate over the epochs")
-      .choices({"constant", "cosine", "linear", "step", "plateau"});
+  table.add("train.schedule", &train.schedule, "learning rate over the epochs");
   table.add("train.warmup_epochs", &train.warmup_epochs, "the learning rate grows linearly from 0")
       .range(0)
       .unit("epochs");
@@ -73,24 +71,18 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
       .range(0, 1e7)
       .unit("epochs");
   table.add("train.min_delta", &train.min_delta, "smallest change that is an improvement").range(0);
-  table
-      .add("train.stop_metric", &train.stop_metric,
-           "validation figure that decides the best epoch and early stopping")
-      .choices({"loss", "mae", "pearson", "icc2"});
-  table
-      .add("train.target_scale", &train.target_scale,
-           "labels of the loss: none = counts, standardize = minus their mean, over their SD (the "
-           "last bias starts at the mean), maximum = over the largest; scores, weights and all "
-           "other figures stay in counts")
-      .choices({"none", "standardize", "maximum"});
+  table.add("train.stop_metric", &train.stop_metric,
+            "validation figure that decides the best epoch and early stopping");
+  table.add("train.target_scale", &train.target_scale,
+            "labels of the loss: none = counts, standardize = minus their mean, over their SD (the "
+            "last bias starts at the mean), maximum = over the largest; scores, weights and all "
+            "other figures stay in counts");
   table.add("train.bias_init_from_labels", &train.bias_init_from_labels,
             "start the last bias at the mean training label, not at network.bias_init");
-  table
-      .add("train.output_fit", &train.output_fit,
-           "ridge: before the first epoch the output unit is set to the ridge regression of the "
-           "labels on the features of the training scans; with --init the penalty pulls towards "
-           "the weights it had")
-      .choices({"none", "ridge"});
+  table.add("train.output_fit", &train.output_fit,
+            "ridge: before the first epoch the output unit is set to the ridge regression of the "
+            "labels on the features of the training scans; with --init the penalty pulls towards "
+            "the weights it had");
   table.add("train.pool_scale_from_voxels", &train.pool_scale_from_voxels,
             "set network.pool_scale to the voxels of the input / 1000: counts are diluted over all "
             "voxels by an average, and plain average pooling learns slowly");
@@ -106,12 +98,10 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
   table.add("train.cache_gb", &train.cache_gb, "memory that holds volumes between epochs")
       .range(0)
       .unit("GB");
-  table
-      .add("train.precision", &train.precision,
-           "of the convolutions: bf16 (CPU with AVX-512, GPU), while weights, optimiser, pooling, "
-           "dense layers and loss stay float32; float64: of all of them, for comparisons, the "
-           "final weights.safetensors is float32")
-      .choices({"float32", "float64", "bf16"});
+  table.add("train.precision", &train.precision,
+            "of the convolutions: bf16 (CPU with AVX-512, GPU), while weights, optimiser, pooling, "
+            "dense layers and loss stay float32; float64: of all of them, for comparisons, the "
+            "final weights.safetensors is float32");
   table.add("train.gradient_checkpointing", &train.gradient_checkpointing,
             "compute feature maps again in the backward pass instead of keeping them: less memory, "
             "more time, the same result");
@@ -126,7 +116,7 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
 
 void declare_augmentation(AugmentationOptions& augment, core::ParameterTable& table) {
   table.add("augment.enabled", &augment.enabled, "transform the training volumes randomly");
-  table.add("augment.flips", &augment.flips, "axes to flip: left_right, front_back, up_down");
+  table.add("augment.flips", &augment.flips, "axes to flip");
   table.add("augment.flip_probability", &augment.flip_probability, "probability of each flip")
       .range(0, 1);
   table.add("augment.rotation_rad", &augment.rotation_rad, "largest rotation about each axis, +-")
@@ -193,6 +183,42 @@ bool matches_pattern(const std::string& text, const std::string& pattern) {
   return p == pattern.size();
 }
 
+void LossOptions::validate() const {
+  if (!(huber_delta > 0)) {
+    throw core::UsageError(
+        fmt::format("huber_delta = {}. Violated constraint: huber_delta > 0", huber_delta));
+  }
+  if (!(tukey_constant > 0)) {
+    throw core::UsageError(fmt::format(
+        "tukey_constant = {}. Violated constraint: tukey_constant > 0", tukey_constant));
+  }
+}
+
+void AugmentationOptions::validate() const {
+  if (!(flip_probability >= 0 && flip_probability <= 1)) {
+    throw core::UsageError(
+        fmt::format("flip_probability = {}. Violated constraint: 0 <= flip_probability <= 1",
+                    flip_probability));
+  }
+  if (!(rotation_rad >= 0 && rotation_rad <= 3.2)) {
+    throw core::UsageError(fmt::format(
+        "rotation_rad = {}. Violated constraint: 0 <= rotation_rad <= 3.2", rotation_rad));
+  }
+  if (!(translation_voxels >= 0)) {
+    throw core::UsageError(
+        fmt::format("translation_voxels = {}. Violated constraint: translation_voxels >= 0",
+                    translation_voxels));
+  }
+  if (slice_thickness_mm.size() != 2 || !(slice_thickness_mm[0] >= 0) ||
+      !(slice_thickness_mm[0] <= slice_thickness_mm[1]) ||
+      (slice_thickness_mm[0] == 0 && slice_thickness_mm[1] > 0)) {
+    throw core::UsageError(
+        fmt::format("slice_thickness_mm = [{}]. Violated constraint: two numbers, 0 < first <= "
+                    "second, or 0, 0 for none",
+                    fmt::join(slice_thickness_mm, ", ")));
+  }
+}
+
 void TrainOptions::validate() const {
   loss.validate();
   if (!(learning_rate > 0)) {
@@ -222,20 +248,6 @@ void TrainOptions::validate() const {
           "train.learning_rates has '{}', expected pattern=factor such as conv1*=0.1", entry));
     }
   }
-}
-
-double TrainOptions::schedule_factor(double epoch) const {
-  if (epoch < warmup_epochs) return epoch / warmup_epochs;
-  const double total = static_cast<double>(epochs);
-  const double progress = total > warmup_epochs
-                              ? std::min(1.0, (epoch - warmup_epochs) / (total - warmup_epochs))
-                              : 1.0;
-  if (schedule == "cosine") {
-    return final_factor + (1 - final_factor) * (1 + std::cos(std::numbers::pi * progress)) / 2;
-  }
-  if (schedule == "linear") return 1 + (final_factor - 1) * progress;
-  if (schedule == "step") return std::pow(step_factor, std::floor(epoch / step_epochs));
-  return 1.0;
 }
 
 void Recipe::declare(core::ParameterTable& table) {

@@ -1,4 +1,5 @@
 // The recipe of a training: everything that decides its result beside the data and the seed.
+// Without Torch.
 #pragma once
 
 #include <cstdint>
@@ -6,13 +7,118 @@
 #include <string>
 #include <vector>
 
+#include "core/enum_names.h"
 #include "core/json.h"
 #include "core/parameters.h"
 #include "models/network_options.h"
-#include "train/augmentation_options.h"
-#include "train/loss_options.h"
+#include "models/precision_names.h"
 
 namespace epvs::train {
+
+/// With e = score - label of each scan in the batch:
+///   mse        mean e^2 (P1, P2)
+///   mae        mean |e|
+///   mce        mean |e|^3, "mean cubic error" (P1 Table 3; the absolute value is ours)
+///   mfe        mean e^4, "mean fourth-power error" (MQE in P1 Table 3)
+///   rmse       sqrt(mean e^2 + 1e-12); with a batch of one it is |e|
+///   huber      mean of e^2/2 for |e| <= delta, delta (|e| - delta/2) beyond
+///   tukey      mean of c^2/6 (1 - (1 - (r/c)^2)^3) for |r| <= c, c^2/6 beyond, r = e / scale;
+///              `scale` is 1.4826 times the median absolute deviation of the residuals
+///   summed     (sum of scores - sum of labels)^2 / n: Hydranet's loss (arXiv 1807.04798) per scan
+enum class Loss { kMse, kMae, kMce, kMfe, kRmse, kHuber, kTukey, kSummed };
+constexpr auto names_of(Loss) {
+  return std::to_array<core::EnumName<Loss>>({{Loss::kMse, "mse"},
+                                              {Loss::kMae, "mae"},
+                                              {Loss::kMce, "mce"},
+                                              {Loss::kMfe, "mfe"},
+                                              {Loss::kRmse, "rmse"},
+                                              {Loss::kHuber, "huber"},
+                                              {Loss::kTukey, "tukey"},
+                                              {Loss::kSummed, "summed"}});
+}
+
+struct LossOptions {
+  Loss kind = Loss::kMse;
+  double huber_delta = 1.0;       ///< in units of the label
+  double tukey_constant = 4.685;  ///< unstated in P1; the usual 95% efficiency constant
+  /// Throws core::UsageError with option, value and violated constraint.
+  void validate() const;
+};
+
+/// Flips have anatomical names. P1's text flips "x and y"; P1 Table 3 names them FlipX = along the
+/// sagittal axis = front_back (our tensors' Y), FlipY = left_right (X), FlipZ = up_down (Z).
+enum class Flip { kLeftRight, kFrontBack, kUpDown };
+constexpr auto names_of(Flip) {
+  return std::to_array<core::EnumName<Flip>>({{Flip::kLeftRight, "left_right"},
+                                              {Flip::kFrontBack, "front_back"},
+                                              {Flip::kUpDown, "up_down"}});
+}
+
+struct AugmentationOptions {
+  bool enabled = true;
+  std::vector<Flip> flips = {Flip::kLeftRight, Flip::kFrontBack};  ///< P1 3.1; Table 3 row 1: all
+  double flip_probability = 0.5;
+  double rotation_rad = 0.2;        ///< uniform on +- this about each axis (P1)
+  double translation_voxels = 2.0;  ///< uniform on +- this along each axis (P1)
+
+  // Imitation of clinical scans (P2's future work), off by default; see
+  // train/clinical_augmentation.h.
+  double clinical_probability = 0.5;                ///< of each part
+  std::vector<double> slice_thickness_mm = {0, 0};  ///< uniform between; 0, 0: off
+  double slice_gap_fraction = 0.0;                  ///< largest gap, as a fraction of the thickness
+  double contrast = 0.0;                            ///< largest |log| of the factor of contrast
+  double gamma = 0.0;                               ///< largest |log| of the exponent
+  double bias_field = 0.0;  ///< largest coefficient of the logarithm of the field
+  double blur_mm = 0.0;     ///< largest sigma
+  double noise = 0.0;       ///< largest SD of the Rician noise; volumes are 0..1
+  bool is_clinical() const {
+    return slice_thickness_mm.back() > 0 || contrast > 0 || gamma > 0 || bias_field > 0 ||
+           blur_mm > 0 || noise > 0;
+  }
+  /// Throws core::UsageError with option, value and violated constraint.
+  void validate() const;
+};
+
+enum class OptimizerKind { kAdadelta, kAdamW, kSgd };
+constexpr auto names_of(OptimizerKind) {
+  return std::to_array<core::EnumName<OptimizerKind>>({{OptimizerKind::kAdadelta, "adadelta"},
+                                                       {OptimizerKind::kAdamW, "adamw"},
+                                                       {OptimizerKind::kSgd, "sgd"}});
+}
+
+/// Of the learning rate over the epochs (train/schedule.h).
+enum class Schedule { kConstant, kCosine, kLinear, kStep, kPlateau };
+constexpr auto names_of(Schedule) {
+  return std::to_array<core::EnumName<Schedule>>({{Schedule::kConstant, "constant"},
+                                                  {Schedule::kCosine, "cosine"},
+                                                  {Schedule::kLinear, "linear"},
+                                                  {Schedule::kStep, "step"},
+                                                  {Schedule::kPlateau, "plateau"}});
+}
+
+/// The validation figure that decides the best epoch.
+enum class StopMetric { kLoss, kMae, kPearson, kIcc2 };
+constexpr auto names_of(StopMetric) {
+  return std::to_array<core::EnumName<StopMetric>>({{StopMetric::kLoss, "loss"},
+                                                    {StopMetric::kMae, "mae"},
+                                                    {StopMetric::kPearson, "pearson"},
+                                                    {StopMetric::kIcc2, "icc2"}});
+}
+
+/// How the labels are scaled for the loss (train/target_scale.h).
+enum class TargetScaling { kNone, kStandardize, kMaximum };
+constexpr auto names_of(TargetScaling) {
+  return std::to_array<core::EnumName<TargetScaling>>({{TargetScaling::kNone, "none"},
+                                                       {TargetScaling::kStandardize, "standardize"},
+                                                       {TargetScaling::kMaximum, "maximum"}});
+}
+
+/// How the output unit starts (train/output_fit.h).
+enum class OutputFit { kNone, kRidge };
+constexpr auto names_of(OutputFit) {
+  return std::to_array<core::EnumName<OutputFit>>(
+      {{OutputFit::kNone, "none"}, {OutputFit::kRidge, "ridge"}});
+}
 
 /// [train]: order, optimiser, stopping, checkpoints.
 struct TrainOptions {
@@ -22,7 +128,7 @@ struct TrainOptions {
   std::int64_t accumulate = 1;  ///< batches per update of the weights
   LossOptions loss;
 
-  std::string optimizer = "adadelta";
+  OptimizerKind optimizer = OptimizerKind::kAdadelta;
   double learning_rate = 1.0;
   double rho = 0.95;      ///< Adadelta
   double epsilon = 1e-8;  ///< Adadelta, AdamW
@@ -32,7 +138,7 @@ struct TrainOptions {
   bool nesterov = false;  ///< SGD
   double weight_decay = 0.0;
   double clip_norm = 0.0;  ///< 0: gradients are not clipped
-  std::string schedule = "constant";
+  Schedule schedule = Schedule::kConstant;
   double warmup_epochs = 0.0;
   double step_epochs = 30.0;
   double step_factor = 0.1;
@@ -43,17 +149,17 @@ struct TrainOptions {
 
   std::int64_t patience = 0;  ///< epochs without improvement before stopping; 0: never
   double min_delta = 0.0;
-  std::string stop_metric = "loss";
+  StopMetric stop_metric = StopMetric::kLoss;
 
-  std::string target_scale = "none";
+  TargetScaling target_scale = TargetScaling::kNone;
   bool bias_init_from_labels = false;
-  std::string output_fit = "none";  ///< none or ridge
+  OutputFit output_fit = OutputFit::kNone;
   bool pool_scale_from_voxels = false;
 
   double checkpoint_minutes = 10.0;
   std::int64_t checkpoint_epochs = 1;
   double cache_gb = 4.0;
-  std::string precision = "float32";
+  models::Precision precision = models::Precision::kFloat32;
   bool gradient_checkpointing = false;
   bool deterministic = true;
   bool flush_denormals = true;
@@ -61,9 +167,6 @@ struct TrainOptions {
 
   /// Throws UsageError with option, value and violated constraint.
   void validate() const;
-  /// Factor of the learning rate after `epoch` epochs (with a fraction), in 0..1 and never
-  /// negative. Of `plateau` only the warm-up: the rest depends on the run (train/plateau.h).
-  double schedule_factor(double epoch) const;
 };
 
 /// [network], [train], [augment].

@@ -10,7 +10,7 @@
 
 #include "data/formats/png.h"
 #include "models/cohort_tensors.h"
-#include "train/augmentation_options.h"
+#include "train/options.h"
 
 namespace epvs::train {
 

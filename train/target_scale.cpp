@@ -20,12 +20,12 @@ void multiply_add(torch::Tensor target, double factor, double offset) {
 
 }  // namespace
 
-TargetScale TargetScale::of(const std::string& kind, const std::vector<double>& labels) {
+TargetScale TargetScale::of(TargetScaling kind, const std::vector<double>& labels) {
   TargetScale scale;
-  if (kind == "none") return scale;
+  if (kind == TargetScaling::kNone) return scale;
   EPVS_ASSERT(!labels.empty());
   const auto n = static_cast<double>(labels.size());
-  if (kind == "standardize") {
+  if (kind == TargetScaling::kStandardize) {
     double sum = 0;
     for (const double label : labels) sum += label;
     scale.offset = sum / n;
@@ -33,13 +33,13 @@ TargetScale TargetScale::of(const std::string& kind, const std::vector<double>& 
     for (const double label : labels) squares += std::pow(label - scale.offset, 2);
     scale.factor = labels.size() > 1 ? std::sqrt(squares / (n - 1)) : 0;
   } else {
-    EPVS_ASSERT(kind == "maximum");
     scale.factor = 0;
     for (const double label : labels) scale.factor = std::max(scale.factor, std::abs(label));
   }
   if (!(scale.factor > 0)) {
-    throw core::InputError("train.target_scale = " + kind + ": the training labels are all " +
-                               (kind == "maximum" ? "zero" : "equal"),
+    throw core::InputError("train.target_scale = " + core::to_text(kind) +
+                               ": the training labels are all " +
+                               (kind == TargetScaling::kMaximum ? "zero" : "equal"),
                            "set train.target_scale = \"none\", or check the labels");
   }
   return scale;

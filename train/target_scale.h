@@ -4,12 +4,12 @@
 
 #include <torch/torch.h>
 
-#include <string>
 #include <vector>
 
 #include "core/json.h"
 #include "models/network.h"
 #include "train/optimizer.h"
+#include "train/options.h"
 
 namespace epvs::train {
 
@@ -20,10 +20,10 @@ struct TargetScale {
 
   double scaled(double count) const { return (count - offset) / factor; }
   bool is_identity() const { return offset == 0 && factor == 1; }
-  /// `kind`: none; standardize: the mean and the standard deviation (n - 1) of the training labels;
+  /// standardize: the mean and the standard deviation (n - 1) of the training labels;
   /// maximum: 0 and the largest |label|. Throws core::InputError when the labels have no spread
   /// (all zero for maximum).
-  static TargetScale of(const std::string& kind, const std::vector<double>& labels);
+  static TargetScale of(TargetScaling kind, const std::vector<double>& labels);
 };
 
 /// The output unit of a network that gives counts becomes that of one that gives scaled counts.

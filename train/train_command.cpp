@@ -15,11 +15,9 @@
 #include "core/text.h"
 #include "core/version.h"
 #include "models/device.h"
-#include "models/layers.h"
 #include "models/precision.h"
-#include "models/weights_metadata.h"
 #include "train/preview.h"
-#include "train/torch_setup.h"
+#include "train/resolve_recipe.h"
 
 namespace epvs::train {
 
@@ -27,25 +25,6 @@ namespace fs = std::filesystem;
 using core::Json;
 
 namespace {
-
-/// Everything that a training writes into its run folder.
-const std::vector<std::string> kRunFiles = {"recipe.toml",  "provenance.json",     "log.txt",
-                                            "training.tsv", "weights.safetensors", "scores.tsv",
-                                            "scores.json",  "checkpoints"};
-
-bool holds_anything(const fs::path& folder) {
-  return std::any_of(kRunFiles.begin(), kRunFiles.end(),
-                     [&](const std::string& name) { return fs::exists(folder / name); });
-}
-
-void log_table(core::Log& log, const core::ParameterTable& table) {
-  log.info("effective settings (* differs from the default):");
-  for (const core::Parameter& parameter : table.parameters()) {
-    const Json value = parameter.value();
-    log.info("  {:<32} {}{}", parameter.name(), value.dump(),
-             value == parameter.default_value() ? "" : " *");
-  }
-}
 
 /// Without a number each process of a machine takes the GPU of its local rank; a launcher that
 /// shows each process only its own GPU leaves one to take.
@@ -94,22 +73,19 @@ core::Manual TrainCommand::manual() const {
       "decides when to stop (validation) and who is only scored (test).\n"
       "The run folder gets recipe.toml (every parameter with the value used), provenance.json, "
       "log.txt, training.tsv (one row per epoch), checkpoints/last and checkpoints/best, and at "
-      "the "
-      "end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
+      "the end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
       "On the CPU, equal seeds and threads give bit-equal weights, also through --resume after a "
       "kill at any moment. INT and TERM write a checkpoint and stop (exit 130, 143); USR1 writes "
-      "one and goes on. Several processes, started by torchrun, mpirun or srun, share every batch; the recipe means the same for any number of them. --resume refuses when "
-      "recipe, cohort, labels, splits or seed changed, "
-      "unless --resume-force (or --resume=force) is given.";
+      "one and goes on. Several processes, started by torchrun, mpirun or srun, share every batch; "
+      "the recipe means the same for any number of them. --resume refuses when recipe, cohort, "
+      "labels, splits or seed changed, unless --resume-force (or --resume=force) is given.";
   manual.examples = {
       {"Train a GP-Unet on the basal ganglia of a phantom cohort.",
        "epvs train experiments/recipes/demo/gp_unet.toml --cohort c.h5 --scores visual.tsv "
-       "--target "
-       "rater1 --splits splits.tsv --out runs/gp_unet"},
+       "--target rater1 --splits splits.tsv --out runs/gp_unet"},
       {"Go on after a kill.",
        "epvs train experiments/recipes/demo/gp_unet.toml --cohort c.h5 --scores visual.tsv "
-       "--target "
-       "rater1 --splits splits.tsv --out runs/gp_unet --resume"},
+       "--target rater1 --splits splits.tsv --out runs/gp_unet --resume"},
       {"Fine-tune on clinical scans with the first layers frozen.",
        "epvs train finetune.toml --init runs/research --set train.freeze=down_conv* --cohort "
        "clinical.h5 --scores visual.tsv --target rater1 --splits s.tsv --out runs/clinical"},
@@ -134,11 +110,14 @@ void TrainCommand::declare(core::CommandLine& line) {
   line.option("--scores", &scores_, "table of scores (TSV)").unit("FILE");
   line.option("--target", &target_, "column of the scores to learn").unit("SCORER");
   line.option("--splits", &splits_, "splits.tsv").unit("FILE");
+  line.option("--region", &region_,
+              "region to train on; not needed where the cohort has one, or the recipe names it");
   line.option("--fold", &fold_, "fold of the splits").range(0, 1e6);
   line.option("--repeat", &repeat_, "repeat of the splits").range(0, 1e6);
-  line.option("--init", &init_,
-              "weights to start from: a weights file or a run folder; the network is that of the "
-              "weights")
+  line.option(
+          "--init", &init_,
+          "weights to start from, a weights file or a run folder: the network is theirs, and they "
+          "stay the result unless an epoch is better on the validation scans")
       .unit("FILE|RUN");
   line.heading("Output");
   line.option("--out", &out_, "run folder").unit("DIR");
@@ -161,6 +140,7 @@ void TrainCommand::declare(core::CommandLine& line) {
   line.option("--print-recipe", &print_recipe_,
               "print the resolved recipe (all parameters) and stop; without RECIPE the defaults");
   recipe_.declare(table_);
+  line.records(table_);
 }
 
 void TrainCommand::read_recipe() {
@@ -169,6 +149,7 @@ void TrainCommand::read_recipe() {
     table_.read_recipe(recipe_file_, kForeignTables);
   }
   for (const std::string& assignment : set_) table_.assign(assignment);
+  if (!region_.empty()) table_.assign("train.region=" + region_);
   recipe_.validate();
 }
 
@@ -194,7 +175,7 @@ void TrainCommand::preview(core::Context& context) {
   fmt::print("{}\n", preview_.string());
 }
 
-void TrainCommand::require_inputs() const {
+void TrainCommand::require_inputs() {
   const auto require = [](bool given, const char* name, const char* what) {
     if (!given) {
       throw core::UsageError(fmt::format("{} is missing: {}", name, what),
@@ -213,143 +194,31 @@ void TrainCommand::require_inputs() const {
   core::require_exists(cohort_, "cohort");
   core::require_exists(scores_, "table of scores");
   core::require_exists(splits_, "splits");
-  if (!init_.empty()) core::require_exists(init_, "weights");
-}
-
-/// Returns true when a training is to be resumed from a checkpoint.
-bool TrainCommand::open_run_folder(core::Context& context) const {
-  const fs::path checkpoints = out_ / "checkpoints";
-  if (resume_) {
-    if (find_checkpoint(checkpoints / "last")) return true;
-    // The first checkpoint precedes all training, so without these nothing was ever learned here.
-    for (const char* name : {"training.tsv", "weights.safetensors", "checkpoints/last"}) {
-      if (!fs::exists(out_ / name)) continue;
-      throw core::UsageError(
-          fmt::format("{} holds a training, but no complete checkpoint to resume", out_.string()),
-          "to train anew, leave out --resume and add --force");
-    }
-    context.log.warning("{} holds no training: starting from the beginning", out_.string());
-    return false;
-  }
-  if (holds_anything(out_)) {
-    if (!context.force) {
-      throw core::UsageError(
-          fmt::format("{} holds a training already", out_.string()),
-          "go on with --resume, overwrite it with --force, or choose another --out");
-    }
-    if (!context.dry_run) {
-      for (const std::string& name : kRunFiles) fs::remove_all(out_ / name);
-    }
-  } else if (fs::exists(out_) && !fs::is_directory(out_)) {
-    throw core::UsageError(fmt::format("{} is a file, not a folder", out_.string()));
-  }
-  return false;
-}
-
-void TrainCommand::take_network_of_init(const data::CohortReader& cohort, core::Log& log) {
-  const models::WeightsMetadata metadata =
-      models::read_weights_metadata(models::find_weights(init_));
-  const data::PreprocessingOptions& prepared = cohort.options(recipe_.train.region);
-  const std::vector<std::string> differences = metadata.preprocessing.differences(prepared);
-  if (!differences.empty()) {
-    throw core::InputError(
-        fmt::format("the weights {} and the cohort {} do not fit: {}", init_.string(),
-                    cohort_.string(), core::join(differences, "; ")),
-        "prepare the cohort with: epvs prepare --like " + init_.string());
-  }
-  if (metadata.preprocessing.label_source != prepared.label_source) {
-    log.warning("the weights were trained with labels of {}, the cohort has labels of {}",
-                metadata.preprocessing.label_source, prepared.label_source);
-  }
-  const Json wanted = recipe_.network.to_json();
-  const Json stored = metadata.network.to_json();
-  for (const auto& [name, value] : wanted.items()) {
-    // These do not change the shape of the network; the weights bring their own.
-    if (name == "init" || name == "bias_init" || name == "pool_scale" || name == "input_zyx") {
-      continue;
-    }
-    if (!stored.contains(name) || stored.at(name) == value) continue;
-    throw core::UsageError(fmt::format("network.{} is {} in the recipe, {} in the weights {}", name,
-                                       value.dump(), stored.at(name).dump(), init_.string()),
-                           "with --init the recipe must describe the network of the weights");
-  }
-  if (recipe_.train.bias_init_from_labels || recipe_.train.pool_scale_from_voxels) {
-    log.info("--init: bias and pool_scale are those of the weights");
-  }
-  recipe_.network.pool_scale = metadata.network.pool_scale;
-  recipe_.network.bias_init = metadata.network.bias_init;
-}
-
-void TrainCommand::resolve(const data::CohortReader& cohort, const Examples& examples,
-                           core::Log& log) {
-  const data::Shape& crop = cohort.options(examples.region).crop_voxels;
-  recipe_.train.region = examples.region;
-  recipe_.network.input_zyx = {crop[2], crop[1], crop[0]};
-  if (!init_.empty()) {
-    take_network_of_init(cohort, log);
-    return;
-  }
-  if (recipe_.train.bias_init_from_labels || recipe_.train.target_scale == "standardize") {
-    recipe_.network.bias_init = examples.mean_label();
-  }
-  if (recipe_.train.pool_scale_from_voxels) {
-    recipe_.network.pool_scale = static_cast<double>(crop[0] * crop[1] * crop[2]) / 1000.0;
-  }
+  if (!init_.empty()) init_ = core::find_weights(init_);
 }
 
 Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& examples,
                             std::uint64_t seed, int threads, const torch::Device& device,
                             const ProcessGroup& group) const {
-  Json identity{
-      {"recipe", table_.to_json()},
-      {"cohort", cohort.fingerprint()},
-      {"examples", examples.fingerprint()},
-      {"region", examples.region},
-      {"target", target_},
-      {"repeat", repeat_},
-      {"fold", fold_},
-      {"seed", seed},
-      {"init", init_.empty() ? Json() : Json(core::sha256_file(models::find_weights(init_)))},
-      {"threads", threads},
-      {"device", device.str()},
-      {"libtorch", TORCH_VERSION}};
+  Json identity{{"recipe", table_.to_json()},
+                {"cohort", cohort.fingerprint()},
+                {"examples", examples.fingerprint()},
+                {"region", examples.region},
+                {"target", target_},
+                {"repeat", repeat_},
+                {"fold", fold_},
+                {"seed", seed},
+                {"init", init_.empty() ? Json() : Json(core::sha256_file(init_))},
+                {"threads", threads},
+                {"device", device.str()},
+                {"libtorch", TORCH_VERSION}};
   if (group.has_others()) identity["processes"] = group.size();
   return identity.flatten();
 }
 
-void TrainCommand::check_identity(const Json& now, core::Log& log) const {
-  const auto last = find_checkpoint(out_ / "checkpoints" / "last");
-  EPVS_ASSERT(last);
-  const Json before = read_checkpoint_identity(*last);
-  std::vector<std::string> changes;
-  const auto text = [](const Json& from, const std::string& key) {
-    if (key == "/processes" && !from.contains(key)) return std::string("1");
-    return from.contains(key) ? from.at(key).dump() : std::string("absent");
-  };
-  Json keys = before;
-  keys.update(now);
-  for (const auto& [key, value] : keys.items()) {
-    if (text(before, key) == text(now, key)) continue;
-    const std::string change =
-        fmt::format("{} was {}, is {}", key.substr(1), text(before, key), text(now, key));
-    if (key == "/threads" || key == "/device" || key == "/libtorch" || key == "/processes") {
-      log.warning("{}: the result may differ from an uninterrupted training in its last bits",
-                  change);
-    } else {
-      changes.push_back(change);
-    }
-  }
-  if (changes.empty()) return;
-  if (!resume_force_) {
-    throw core::UsageError(
-        fmt::format("{} was started differently: {}", out_.string(), core::join(changes, "; ")),
-        "go on with the old settings, or force it with --resume=force");
-  }
-  for (const std::string& change : changes) log.warning("resuming although {}", change);
-}
-
 void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool is_first) const {
-  const std::string scorer = scorer_.empty() ? recipe_.network.architecture : scorer_;
+  const std::string scorer =
+      scorer_.empty() ? core::to_text(recipe_.network.architecture) : scorer_;
   core::Table table({"participant_id", "session_id", "region", "fold", "repeat", scorer});
   for (const auto* part : {&examples.validation, &examples.test}) {
     const std::vector<double> scores = trainer.predict(*part);
@@ -357,7 +226,7 @@ void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool
       const Example& example = (*part)[i];
       table.add_row({example.participant_id, example.session_id, examples.region,
                      std::to_string(fold_), std::to_string(repeat_),
-                     core::format_number(scores[i])});
+                     core::format_float(scores[i])});
     }
   }
   if (is_first) table.write(out_ / "scores.tsv");
@@ -369,7 +238,7 @@ void TrainCommand::require_trainable(const Examples& examples, const ProcessGrou
                                        recipe_.train.patience, splits_.string()),
                            "set train.patience = 0, or make splits with a validation part");
   }
-  if (examples.validation.empty() && recipe_.train.schedule == "plateau") {
+  if (examples.validation.empty() && recipe_.train.schedule == Schedule::kPlateau) {
     throw core::UsageError(
         fmt::format("train.schedule = plateau, but {} has no validation participants",
                     splits_.string()),
@@ -389,7 +258,7 @@ void TrainCommand::describe_run(core::Context& context, const torch::Device& dev
   for (const fs::path& input : {recipe_file_, cohort_, scores_, splits_}) {
     provenance.add_input(input);
   }
-  if (!init_.empty()) provenance.add_input(models::find_weights(init_));
+  if (!init_.empty()) provenance.add_input(init_);
   provenance.add("device", device.str());
   provenance.add("threads", threads);
   provenance.add("seed", context.seed);
@@ -429,12 +298,63 @@ void TrainCommand::run(core::Context& context) {
   }
 }
 
+bool TrainCommand::open_run_folder(core::Context& context) const {
+  const RunFolder folder(out_);
+  if (resume_) return folder.find_training_to_resume(context.log);
+  folder.make_room(context.force, context.dry_run);
+  return false;
+}
+
+TrainingJob TrainCommand::make_job(const data::CohortReader& cohort, const Examples& examples,
+                                   const Json& identity, std::uint64_t seed,
+                                   const torch::Device& device) const {
+  TrainingJob job;
+  job.recipe = recipe_;
+  job.examples = examples;
+  job.preprocessing = cohort.options(examples.region);
+  job.run_folder = out_;
+  if (!init_.empty()) job.init = init_;
+  job.seed = seed;
+  job.device = device;
+  job.log_steps = log_steps_;
+  job.identity = identity;
+  job.provenance = Json{{"recipe_sha256", core::sha256_text(table_.to_recipe())},
+                        {"cohort", cohort.fingerprint()},
+                        {"examples_sha256", examples.fingerprint()},
+                        {"seed", seed},
+                        {"repeat", repeat_},
+                        {"fold", fold_},
+                        {"train_scans", examples.train.size()},
+                        {"bias_init", recipe_.network.bias_init},
+                        {"pool_scale", recipe_.network.pool_scale}};
+  return job;
+}
+
+void TrainCommand::begin(core::Context& context, const Examples& examples,
+                         const torch::Device& device, int threads, ProcessGroup& group) const {
+  if (!group.is_first()) return;
+  if (!context.dry_run) {
+    fs::create_directories(out_);
+    context.log.add_file(out_ / "log.txt");
+  }
+  context.begin(
+      fmt::format("{} on {} of {}: {} train, {} validation, {} test scans; {}, {} threads, "
+                  "LibTorch {}, seed {}",
+                  core::to_text(recipe_.network.architecture), examples.region, cohort_.string(),
+                  examples.train.size(), examples.validation.size(), examples.test.size(),
+                  device.str(), threads, TORCH_VERSION, context.seed));
+  for (int rank = 0; group.has_others() && rank < group.size(); ++rank) {
+    context.log.info("{}", group.name(rank));
+  }
+  describe_examples(examples, context.log);
+}
+
 void TrainCommand::train(core::Context& context, ProcessGroup& group) {
-  // What all processes would say alike, rank 0 says.
+  // What all processes would log alike, rank 0 logs.
   core::Log muted(core::LogLevel::kError);
   core::Log& log = group.is_first() ? context.log : muted;
   const torch::Device device = choose_device(context.device, group);
-  models::require_precision(models::parse_precision(recipe_.train.precision), device);
+  models::require_precision(recipe_.train.precision, device);
   const int threads = context.line.given("--threads")
                           ? context.threads
                           : std::max(1, context.threads / group.local_size());
@@ -447,59 +367,47 @@ void TrainCommand::train(core::Context& context, ProcessGroup& group) {
   require_trainable(examples, group);
   const Json own_identity = identity(cohort, examples, context.seed, threads, device, group);
   group.require_equal(comparable(own_identity, device));
-  resolve(cohort, examples, log);
-  if (resumed && group.is_first()) check_identity(own_identity, log);
-  if (!context.dry_run && group.is_first()) {
-    fs::create_directories(out_);
-    log.add_file(out_ / "log.txt");
+  if (init_.empty()) {
+    resolve_recipe(cohort, examples, recipe_, log);
+  } else {
+    resolve_recipe_for_weights(init_, cohort, examples, recipe_, table_, log);
   }
-  log_table(log, table_);
-  log.info("device {}, {} threads, LibTorch {}, seed {}", device.str(), threads, TORCH_VERSION,
-           context.seed);
-  for (int rank = 0; group.has_others() && rank < group.size(); ++rank)
-    log.info("{}", group.name(rank));
-  describe_examples(examples, log);
+  if (resumed && group.is_first()) {
+    RunFolder(out_).require_same_training(own_identity, resume_force_, log);
+  }
+  begin(context, examples, device, threads, group);
   if (context.dry_run) {
-    log.info("--dry-run: nothing was written");
+    if (group.is_first()) context.end_dry_run(out_.string());
     return;
   }
-  const TorchSettings settings{threads, recipe_.train.flush_denormals, recipe_.train.deterministic};
-  context.provenance.add("determinism", determinism_note(settings, device));
+  const models::TorchSettings settings{threads, recipe_.train.flush_denormals,
+                                       recipe_.train.deterministic};
+  context.provenance.add("determinism", models::determinism_note(settings, device));
   if (group.is_first()) describe_run(context, device, threads, resumed, group);
-
-  set_up_torch(settings);
+  models::set_up_torch(settings);
   group.use_device(device);
   core::StopSignals signals;
-  TrainingJob job;
-  job.recipe = recipe_;
-  job.examples = examples;
-  job.preprocessing = cohort.options(examples.region);
-  job.run_folder = out_;
-  if (!init_.empty()) job.init = models::find_weights(init_);
-  job.seed = context.seed;
-  job.device = device;
-  job.log_steps = log_steps_;
-  job.identity = own_identity;
-  job.provenance = Json{{"recipe_sha256", core::sha256_text(table_.to_recipe())},
-                        {"cohort", cohort.fingerprint()},
-                        {"examples_sha256", examples.fingerprint()},
-                        {"seed", context.seed},
-                        {"repeat", repeat_},
-                        {"fold", fold_},
-                        {"train_scans", examples.train.size()},
-                        {"bias_init", recipe_.network.bias_init},
-                        {"pool_scale", recipe_.network.pool_scale}};
   const models::CohortSource source(cohort, examples.region,
                                     static_cast<std::size_t>(recipe_.train.cache_gb * 1e9));
-  Trainer trainer(std::move(job), source, log, signals, group);
+  Trainer trainer(make_job(cohort, examples, own_identity, context.seed, device), source, log,
+                  signals, group);
   if (resumed) trainer.resume();
   const TrainingSummary summary = trainer.run();
   trainer.save_best(out_ / "weights.safetensors");
   write_scores(trainer, examples, group.is_first());
-  if (!group.is_first()) return;
+  if (group.is_first()) finish(context, summary);
+}
+
+void TrainCommand::finish(core::Context& context, const TrainingSummary& summary) const {
   context.provenance.write_beside(out_ / "scores.tsv");
-  log.info("stopped after {} epochs ({}), {}; best epoch {}", summary.epochs,
-           summary.stopped_because, core::format_duration(summary.seconds), summary.best_epoch);
+  context.log.info("stopped after {} epochs ({}), {}; best epoch {}", summary.epochs,
+                   summary.stopped_because, core::format_duration(summary.seconds),
+                   summary.best_epoch);
+  if (!init_.empty() && summary.best_epoch == 0) {
+    context.log.warning(
+        "no epoch was better than the weights of --init on the validation scans: "
+        "weights.safetensors are those");
+  }
   fmt::print("{}\n", (out_ / "weights.safetensors").string());
 }
 

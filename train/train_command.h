@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "core/command.h"
+#include "models/torch_setup.h"
 #include "train/process_group.h"
+#include "train/run_folder.h"
 #include "train/trainer.h"
 
 namespace epvs::train {
@@ -23,19 +25,25 @@ class TrainCommand : public core::Command {
  private:
   void read_recipe();
   void preview(core::Context& context);
-  void require_inputs() const;
+  void require_inputs();
   void require_trainable(const Examples& examples, const ProcessGroup& group) const;
-  void train(core::Context& context, ProcessGroup& group);
-  void describe_run(core::Context& context, const torch::Device& device, int threads, bool resumed,
-                    const ProcessGroup& group) const;
+  /// Returns true when a training is to be resumed from a checkpoint.
   bool open_run_folder(core::Context& context) const;
-  void resolve(const data::CohortReader& cohort, const Examples& examples, core::Log& log);
-  void take_network_of_init(const data::CohortReader& cohort, core::Log& log);
+  /// All that decides the result, flat: kept in checkpoints, compared by --resume and between
+  /// processes.
   core::Json identity(const data::CohortReader& cohort, const Examples& examples,
                       std::uint64_t seed, int threads, const torch::Device& device,
                       const ProcessGroup& group) const;
-  void check_identity(const core::Json& now, core::Log& log) const;
+  void train(core::Context& context, ProcessGroup& group);
+  void begin(core::Context& context, const Examples& examples, const torch::Device& device,
+             int threads, ProcessGroup& group) const;
+  void describe_run(core::Context& context, const torch::Device& device, int threads, bool resumed,
+                    const ProcessGroup& group) const;
+  TrainingJob make_job(const data::CohortReader& cohort, const Examples& examples,
+                       const core::Json& identity, std::uint64_t seed,
+                       const torch::Device& device) const;
   void write_scores(Trainer& trainer, const Examples& examples, bool is_first) const;
+  void finish(core::Context& context, const TrainingSummary& summary) const;
 
   std::filesystem::path recipe_file_;
   std::filesystem::path cohort_;
@@ -43,6 +51,7 @@ class TrainCommand : public core::Command {
   std::filesystem::path splits_;
   std::filesystem::path out_;
   std::filesystem::path init_;
+  std::string region_;
   std::string target_;
   std::string scorer_;
   int fold_ = 0;

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,12 +15,13 @@
 #include "models/cohort_tensors.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
+#include "train/epoch_plan.h"
 #include "train/examples.h"
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/process_group.h"
-#include "train/step_report.h"
+#include "train/training_log.h"
 #include "train/training_step.h"
 #include "train/validation.h"
 
@@ -38,15 +38,14 @@ struct TrainingJob {
   torch::Device device = torch::kCPU;
   core::Json identity;         ///< kept in each checkpoint
   core::Json provenance;       ///< kept in the weights
-  std::int64_t log_steps = 0;  ///< train/step_report.h
+  std::int64_t log_steps = 0;  ///< train/training_log.h
 };
 
 struct TrainingSummary {
   std::int64_t epochs = 0;
-  std::int64_t best_epoch = 0;
+  std::int64_t best_epoch = 0;  ///< 0: the weights of --init
   std::string stopped_because;  ///< "all epochs done", "no improvement in 10 epochs"
-  EpochRow best;
-  double seconds = 0;  ///< of training, over all resumed parts
+  double seconds = 0;           ///< of training, over all resumed parts
 };
 
 /// Trains, writing checkpoints/{last,best} and training.tsv into the run folder.
@@ -55,8 +54,8 @@ struct TrainingSummary {
 /// (weights, optimiser tensors, TrainerState) is the whole state. On the CPU with equal threads a
 /// resumed training is bit-equal to an uninterrupted one, also from a checkpoint within an epoch.
 ///
-/// In a group every process has a trainer and calls the same functions. A batch is that of all
-/// processes together; each computes its share of it. Rank 0 alone reads and writes the run folder
+/// In a process group every process has a trainer and calls the same functions. A batch is that of
+/// all processes together; each computes its share of it. Rank 0 alone reads and writes the run folder
 /// and decides when to stop.
 class Trainer {
  public:
@@ -82,30 +81,32 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // The way of a training (trainer.cpp).
+  void start();
   void fit_output_unit();
+  void train_epoch(StepReport& steps);
+  void count(const TrainingStep::Outcome& outcome, std::int64_t scans);
+  void end_epoch();
+  void write_epoch(const EpochRow& row);
+  void show_network(const EpochRow& row);
+  void validate(EpochRow& row);
+  TrainingSummary summary() const;
+  double learning_rate(double epoch) const;
+  TrainingStep::Moment moment() const;
+  void answer_signals();
+  std::vector<double> scores_of(const std::vector<Example>& examples, models::Precision precision);
   void scale_targets();
   std::vector<double> scaled_labels() const;
   void require_trained_output() const;
-  void train_epoch(StepReport& steps);
-  double train_batch(const std::vector<std::size_t>& rows, const torch::Tensor& volumes,
-                     double weight);
-  void update_weights(double progress_in_epochs);
-  TrainingStep::Moment moment() const;
-  void end_epoch();
-  void validate(EpochRow& row);
-  void show_in_tensorboard(const EpochRow& row);
+
+  // What is written and read again (trainer_checkpoints.cpp).
   void read_checkpoint();
   void checkpoint();
+  void save_best_checkpoint();
   void share_weights();
   void share_state();
-  void save_best_checkpoint();
-  double learning_rate(double epoch) const;
-  void answer_signals();
-  void stop(int signal_number);
   void use_best_weights();
-  std::vector<double> scores_of(const std::vector<Example>& examples, models::Precision precision);
   models::WeightsMetadata metadata() const;
-  std::int64_t batches_per_epoch() const;
   std::filesystem::path checkpoint_folder(const char* name) const;
 
   TrainingJob job_;
@@ -119,7 +120,6 @@ class Trainer {
   TargetScale target_scale_;
   TrainerState state_;
   std::unique_ptr<Monitor> monitor_;
-  std::map<std::size_t, std::size_t> example_by_row_;
   CollapseWatch collapse_;
   bool resumed_ = false;
   bool uses_best_weights_ = false;

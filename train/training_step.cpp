@@ -33,7 +33,7 @@ TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const
       spacing_mm_(spacing_mm),
       device_(device),
       group_(group),
-      precision_(models::parse_precision(recipe.train.precision)) {
+      precision_(recipe.train.precision) {
   models::require_precision(precision_, device);
   network_.set_gradient_checkpointing(recipe.train.gradient_checkpointing);
 }

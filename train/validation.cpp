@@ -7,11 +7,50 @@
 #include <limits>
 
 #include "core/error.h"
-#include "train/agreement.h"
 #include "train/loss.h"
 #include "train/training_step.h"
 
 namespace epvs::train {
+
+ValidationMetrics validation_metrics(const std::vector<double>& scores,
+                                     const std::vector<double>& labels) {
+  EPVS_ASSERT(scores.size() == labels.size());
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  ValidationMetrics result{scores.size(), kNaN, kNaN, kNaN, kNaN, kNaN};
+  if (scores.empty()) return result;
+  const double n = static_cast<double>(scores.size());
+  double score_mean = 0;
+  double label_mean = 0;
+  double absolute = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    score_mean += scores[i] / n;
+    label_mean += labels[i] / n;
+    absolute += std::abs(scores[i] - labels[i]);
+  }
+  result.mae = absolute / n;
+  if (scores.size() < 2) return result;
+  double ss = 0;
+  double ll = 0;
+  double sl = 0;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const double s = scores[i] - score_mean;
+    const double l = labels[i] - label_mean;
+    ss += s * s;
+    ll += l * l;
+    sl += s * l;
+  }
+  result.score_sd = std::sqrt(ss / (n - 1));
+  result.label_sd = std::sqrt(ll / (n - 1));
+  if (ss > 0 && ll > 0) result.pearson = sl / std::sqrt(ss * ll);
+  // Two-way analysis of variance with k = 2 raters: mean squares of rows, columns and error.
+  const double shift = score_mean - label_mean;
+  const double rows = (ss + ll + 2 * sl) / 2 / (n - 1);
+  const double columns = n * shift * shift / 2;
+  const double error = (ss + ll - 2 * sl) / 2 / (n - 1);
+  const double denominator = rows + error + 2 * (columns - error) / n;
+  if (denominator != 0) result.icc2 = (rows - error) / denominator;
+  return result;
+}
 
 std::vector<double> labels_of(const std::vector<Example>& examples) {
   std::vector<double> labels;
@@ -57,7 +96,7 @@ double fill_validation(EpochRow& row, const std::vector<Example>& examples,
                          kDivergedHint);
   }
   const std::vector<double> labels = labels_of(examples);
-  const Agreement result = agreement(scores, labels);
+  const ValidationMetrics result = validation_metrics(scores, labels);
   const auto scaled = [&](std::vector<double> counts) {
     for (double& count : counts) count = target_scale.scaled(count);
     return torch::tensor(counts, torch::kDouble);
@@ -73,9 +112,9 @@ double fill_validation(EpochRow& row, const std::vector<Example>& examples,
 double stop_value(const EpochRow& row, const TrainOptions& options, bool has_validation) {
   if (!has_validation) return -static_cast<double>(row.epoch);
   double value = row.validation_loss;
-  if (options.stop_metric == "mae") value = row.validation_mae;
-  if (options.stop_metric == "pearson") value = -row.validation_pearson;
-  if (options.stop_metric == "icc2") value = -row.validation_icc2;
+  if (options.stop_metric == StopMetric::kMae) value = row.validation_mae;
+  if (options.stop_metric == StopMetric::kPearson) value = -row.validation_pearson;
+  if (options.stop_metric == StopMetric::kIcc2) value = -row.validation_icc2;
   return std::isnan(value) ? 1 : value;
 }
 
@@ -83,7 +122,7 @@ void decide_best(EpochRow& row, TrainerState& state, const TrainOptions& options
                  bool has_validation) {
   const double value = stop_value(row, options, has_validation);
   const double margin = has_validation ? options.min_delta : 0;
-  row.is_best = state.best_epoch == 0 || value < state.best_value - margin;
+  row.is_best = !state.has_best() || value < state.best_value - margin;
   if (row.is_best) {
     state.best_epoch = row.epoch;
     state.best_value = value;

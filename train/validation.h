@@ -17,6 +17,21 @@
 
 namespace epvs::train {
 
+/// How well scores agree with labels. The full statistics with intervals are those of `epvs eval`;
+/// these few decide the best epoch.
+struct ValidationMetrics {
+  std::size_t n = 0;
+  double mae = 0;
+  double pearson = 0;   ///< NaN when either side is constant
+  double icc2 = 0;      ///< ICC(2,1) = ICC(A,1), Shrout & Fleiss 1979; NaN with fewer than 2 scans
+  double score_sd = 0;  ///< n - 1 in the denominator; NaN with fewer than 2 scans
+  double label_sd = 0;
+};
+
+/// `scores` and `labels` of equal length, without NaN.
+ValidationMetrics validation_metrics(const std::vector<double>& scores,
+                                     const std::vector<double>& labels);
+
 std::vector<double> labels_of(const std::vector<Example>& examples);
 
 /// Scores of these scans, `batch_size` at a time, without gradients, in `precision`. `after_batch`

@@ -82,9 +82,9 @@ class Detections : public testing::Test {
     metadata.network.input_zyx = {crop[2], crop[1], crop[0]};
     std::map<std::string, std::vector<float>> values;
     std::vector<models::TensorToWrite> tensors;
-    for (const models::LayerRow& row : models::layer_table(metadata.network)) {
+    for (const models::Layer& row : models::layers_of(metadata.network)) {
       if (row.parameters == 0) continue;
-      const bool dense = row.kind == "dense";
+      const bool dense = row.kind == models::LayerKind::kDense;
       const std::int64_t in = row.input.channels, out = row.output.channels;
       std::vector<float>& weight = values[row.name + ".weight"];
       weight.assign(static_cast<std::size_t>(in * out * (dense ? 1 : 27)), 0.0F);

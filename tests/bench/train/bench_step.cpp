@@ -15,8 +15,7 @@
 #include <vector>
 
 #include "models/network.h"
-#include "train/optimizer_setup.h"
-#include "train/torch_setup.h"
+#include "models/torch_setup.h"
 #include "train/training_step.h"
 
 namespace {
@@ -46,8 +45,8 @@ int main(int argc, char** argv) {
   }
   const std::string what = argv[2];
   train::Recipe recipe;
-  recipe.network.architecture = argv[1];
-  recipe.network.init = "he";
+  recipe.network.architecture = core::from_text<models::Architecture>(argv[1], "the architecture");
+  recipe.network.init = models::Init::kHe;
   recipe.network.input_zyx = {std::stoll(argv[7]), std::stoll(argv[8]), std::stoll(argv[9])};
   recipe.train.precision = argv[3];
   recipe.train.gradient_checkpointing = std::string(argv[4]) == "1";

@@ -16,14 +16,14 @@ constexpr data::Shape kOrigin = {3, 2, 1};
 
 }  // namespace
 
-models::NetworkOptions small_network(const std::string& architecture) {
+models::NetworkOptions small_network(models::Architecture architecture) {
   models::NetworkOptions options;
   options.architecture = architecture;
   options.first_features = 4;
-  options.init = "he";
+  options.init = models::Init::kHe;
   options.bias_init = 3.0;
   options.input_zyx = {kCrop[2], kCrop[1], kCrop[0]};
-  if (architecture != "media2019") {
+  if (architecture != models::Architecture::kMedia2019) {
     options.pool_scale = 5.0;
   } else {
     options.blocks = 1;

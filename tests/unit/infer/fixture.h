@@ -12,7 +12,8 @@
 namespace epvs::tests {
 
 /// gp_unet of 4 features on a crop of 12 x 10 x 8 voxels (x, y, z), He weights.
-models::NetworkOptions small_network(const std::string& architecture = "gp_unet");
+models::NetworkOptions small_network(
+    models::Architecture architecture = models::Architecture::kGpUnet);
 /// What the cohort of write_cohort() was prepared with.
 data::PreprocessingOptions small_preprocessing();
 

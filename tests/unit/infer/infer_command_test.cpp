@@ -111,7 +111,7 @@ TEST_F(Infer, SeveralWeightsGiveMeanAndStandardDeviation) {
   }
 }
 
-TEST_F(Infer, OneSplitIsScoredAndAMissingParticipantIsAnError) {
+TEST_F(Infer, SplitsAreScoredAndAMissingParticipantIsAnError) {
   core::write_text(path("splits.tsv"),
                    "repeat\tfold\tparticipant_id\tsplit\n"
                    "0\t1\tsub-03\ttest\n0\t1\tsub-01\ttest\n0\t1\tsub-02\ttrain\n"
@@ -130,6 +130,14 @@ TEST_F(Infer, OneSplitIsScoredAndAMissingParticipantIsAnError) {
   EXPECT_EQ(table.cell(0, "participant_id"), "sub-01");
   EXPECT_EQ(table.cell(1, "participant_id"), "sub-03");
   EXPECT_EQ(table.cell(1, "fold"), "1");
+
+  // Several splits: what eval --calibrate-on validation needs beside the test scans.
+  ASSERT_EQ(infer(with({"--fold", "1", "--split", "train,test", "--force"})).exit_code, 0);
+  table = core::Table::read(path("scores.tsv"));
+  ASSERT_EQ(table.rows(), 3U);
+  for (std::size_t row = 0; row < 3; ++row) {
+    EXPECT_LE(table.cell(row, "gp_unet").size(), 13U) << "more digits than a float has";
+  }
 
   expect_failure(4, with({"--force"}), {"1 of 2", "sub-09", "failed.tsv"});
   table = core::Table::read(path("scores.tsv"));
@@ -231,7 +239,8 @@ TEST_F(Infer, MapsHaveTheGeometryOfTheScanAndTheValuesOfTheNetworksGrid) {
 }
 
 TEST_F(Infer, SaliencyEqualsFiniteDifferences) {
-  for (const char* architecture : {"gp_unet", "media2019", "cnn4"}) {
+  for (const auto architecture : {models::Architecture::kGpUnet, models::Architecture::kMedia2019,
+                                  models::Architecture::kCnn4}) {
     tests::write_weights(folder_ / "d.safetensors", tests::small_network(architecture), 5, true);
     const Ensemble ensemble({folder_ / "d.safetensors"}, "cpu", 1);
     const data::CohortReader cohort(path("c.h5"));
@@ -258,9 +267,10 @@ TEST_F(Infer, SaliencyEqualsFiniteDifferences) {
       const double right = (moved(step) - moved(0)) / step;
       if (std::abs(left - right) > 1e-3 * std::abs(left)) continue;
       ++smooth;
-      EXPECT_NEAR(saliency[i], (left + right) / 2, 2e-3 * std::abs(left) + 1e-6) << architecture;
+      EXPECT_NEAR(saliency[i], (left + right) / 2, 2e-3 * std::abs(left) + 1e-6)
+          << core::to_text(architecture);
     }
-    EXPECT_GE(smooth, 4) << architecture;
+    EXPECT_GE(smooth, 4) << core::to_text(architecture);
   }
 }
 
@@ -320,7 +330,7 @@ TEST_F(Infer, MapsOfAnEnsembleWithFlipsBelongToItsScore) {
   request.rows = {1};
   request.attention = true;
   request.saliency = true;
-  request.flip_axes = {"x", "z"};
+  request.flip_axes = {FlipAxis::kX, FlipAxis::kZ};
   InferenceResult result;
   ensemble.run(
       cohort, request, [&](const InferenceResult& r) { result = r; },
@@ -359,7 +369,7 @@ TEST_F(Infer, MapsWithFlipsAreTurnedBackBeforeTheyAreAveraged) {
   struct Maps {
     std::vector<float> attention, saliency;
   };
-  const auto maps_of = [&](std::size_t row, const std::vector<std::string>& flips) {
+  const auto maps_of = [&](std::size_t row, const std::vector<FlipAxis>& flips) {
     InferenceRequest request;
     request.region = "bg";
     request.rows = {row};
@@ -374,7 +384,7 @@ TEST_F(Infer, MapsWithFlipsAreTurnedBackBeforeTheyAreAveraged) {
         [](std::size_t, const std::string& reason) { ADD_FAILURE() << reason; });
     return maps;
   };
-  const Maps plain = maps_of(0, {}), mirrored = maps_of(1, {}), both = maps_of(0, {"x"});
+  const Maps plain = maps_of(0, {}), mirrored = maps_of(1, {}), both = maps_of(0, {FlipAxis::kX});
   const auto expect_mean = [](const std::vector<float>& mean, const std::vector<float>& a,
                               const std::vector<float>& b) {
     const std::vector<float> back = turned(b, "x");
@@ -451,7 +461,8 @@ TEST_F(Infer, WrongUsageIsNamed) {
   expect_failure(2, {"--weights", w, "--device", "gpu"}, {"gpu", "auto, cpu, cuda"});
   expect_failure(3, {"--weights", path("absent.safetensors")}, {"absent.safetensors"});
   expect_failure(3, {"--run", folder_.path().string()}, {"weights.safetensors"});
-  tests::write_weights(folder_ / "m.safetensors", tests::small_network("cnn4"), 1);
+  tests::write_weights(folder_ / "m.safetensors", tests::small_network(models::Architecture::kCnn4),
+                       1);
   expect_failure(
       2, {"--weights", path("m.safetensors"), "--maps", "attention", "--maps-dir", path("m")},
       {"cnn4", "saliency"});

@@ -49,7 +49,7 @@ TEST_P(Export, TorchScriptGivesTheScoresOfPyTorch) {
     EXPECT_NEAR(scores[n].item<double>(), golden()["scores"][n].get<double>(), 1e-10);
   }
   EXPECT_EQ(module.find_method("attention").has_value(),
-            metadata.network.architecture == "gp_unet");
+            metadata.network.architecture == Architecture::kGpUnet);
   if (std::string(GetParam()) == "gp_unet") {
     const at::Tensor map = module.get_method("attention")({volume}).toTensor();
     EXPECT_EQ(map.sizes(), volume.sizes());
@@ -83,8 +83,10 @@ TEST_P(Export, OnnxRuntimeGivesTheScoresOfPyTorch) {
     const double expected = golden()["scores"][n].get<double>();
     EXPECT_NEAR(out["scores"][n].get<double>(), expected, 1e-5 * (1 + std::abs(expected)));
   }
-  ASSERT_EQ(out.contains("attention_means"), metadata.network.architecture == "gp_unet");
-  if (metadata.network.architecture == "gp_unet" && metadata.network.pool == "avg") {
+  ASSERT_EQ(out.contains("attention_means"),
+            metadata.network.architecture == Architecture::kGpUnet);
+  if (metadata.network.architecture == Architecture::kGpUnet &&
+      metadata.network.pool == GlobalPool::kAverage) {
     const double bias = load_weights(weights()).network->output_bias();
     for (std::size_t n = 0; n < 2; ++n) {
       EXPECT_NEAR(metadata.network.pool_scale * out["attention_means"][n].get<double>() + bias,

@@ -40,7 +40,7 @@ TEST(Inspect, NetworksWithoutAFile) {
   EXPECT_EQ(d["layers"][0]["flops"], 2LL * 27 * 32 * 82 * 126 * 166);
   d = inspect_json({"--network", "media2019", "--set", "network.blocks=1"});
   EXPECT_EQ(d["parameters"], 310'577'297);
-  d = inspect_json({"--network", "cnn4", "--input", "10,12,14", "--set", "network.residual=none"});
+  d = inspect_json({"--network", "cnn4", "--input", "14,12,10", "--set", "network.residual=none"});
   EXPECT_EQ(d["parameters"], 194'657);
   EXPECT_EQ(d["layers"][0]["input"], core::Json({1, 10, 12, 14}));
   const auto text = run_epvs({"inspect", "--network", "gp_unet"});

@@ -16,13 +16,13 @@ namespace {
 using tests::expect_error;
 using torch::Tensor;
 
-NetworkOptions small(const std::string& architecture, std::array<std::int64_t, 3> zyx) {
+NetworkOptions small(Architecture architecture, std::array<std::int64_t, 3> zyx) {
   NetworkOptions options;
   options.architecture = architecture;
   options.first_features = 4;
   options.input_zyx = zyx;
-  options.init = "he";
-  if (architecture == "media2019") {
+  options.init = Init::kHe;
+  if (architecture == Architecture::kMedia2019) {
     options.convolutions_per_block = 2;
     options.fully_connected = {12, 7};
   }
@@ -41,19 +41,19 @@ Tensor input_of(const NetworkOptions& options, std::int64_t n, std::uint64_t see
 
 std::vector<NetworkOptions> variants() {
   std::vector<NetworkOptions> all;
-  all.push_back(small("media2019", {36, 37, 39}));
-  all.push_back(small("media2019", {30, 33, 31}));
-  all.back().padding = "same";
-  all.push_back(small("media2019", {37, 35, 39}));
-  all.back().pool_rounding = "ceil";
-  all.push_back(small("media2019", {37, 35, 39}));
+  all.push_back(small(Architecture::kMedia2019, {36, 37, 39}));
+  all.push_back(small(Architecture::kMedia2019, {30, 33, 31}));
+  all.back().padding = Padding::kSame;
+  all.push_back(small(Architecture::kMedia2019, {37, 35, 39}));
+  all.back().pool_rounding = PoolRounding::kCeil;
+  all.push_back(small(Architecture::kMedia2019, {37, 35, 39}));
   all.back().trailing_convolution = false;
-  all.push_back(small("media2019", {37, 35, 39}));
+  all.push_back(small(Architecture::kMedia2019, {37, 35, 39}));
   all.back().blocks = 1;
   all.back().fully_connected.clear();
-  for (const char* architecture : {"cnn4", "gp_unet"}) {
-    for (const char* residual : {"concat", "none"}) {
-      for (const char* pool : {"avg", "max"}) {
+  for (const auto architecture : {Architecture::kCnn4, Architecture::kGpUnet}) {
+    for (const auto residual : {Residual::kConcat, Residual::kNone}) {
+      for (const auto pool : {GlobalPool::kAverage, GlobalPool::kMaximum}) {
         all.push_back(small(architecture, {9, 10, 11}));
         all.back().residual = residual;
         all.back().pool = pool;
@@ -72,9 +72,9 @@ TEST(LayerTable, EqualsTheParametersOfTheTorchModule) {
     for (const auto& item : network->named_parameters()) {
       of_module[item.key().substr(0, item.key().find('.'))] += item.value().numel();
     }
-    const std::vector<LayerRow> rows = layer_table(options);
+    const std::vector<Layer> rows = layers_of(options);
     std::int64_t sum = 0;
-    for (const LayerRow& row : rows) {
+    for (const Layer& row : rows) {
       if (row.parameters == 0) continue;
       EXPECT_EQ(row.parameters, of_module[row.name]) << row.name;
       of_module.erase(row.name);
@@ -110,15 +110,15 @@ TEST(LayerTable, EqualsTheShapesOfTheTorchModule) {
     SCOPED_TRACE(options.to_json().dump());
     const auto network = make_network(options, 1);
     std::vector<std::vector<std::int64_t>> expected;
-    const std::vector<LayerRow> rows = layer_table(options);
+    const std::vector<Layer> rows = layers_of(options);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const LayerShape& out = rows[i].output;
       if (i > 0) {
         EXPECT_EQ(rows[i].input, rows[i - 1].output);
       }
-      if (rows[i].kind == "dense") {
+      if (rows[i].kind == LayerKind::kDense) {
         expected.push_back({2, out.channels});
-      } else if (rows[i].kind == "conv3x3x3" || rows[i].kind.starts_with("max_pool")) {
+      } else if (rows[i].kind == LayerKind::kConvolution || rows[i].kind == LayerKind::kMaxPool) {
         expected.push_back({2, out.channels, out.zyx[0], out.zyx[1], out.zyx[2]});
       }
     }
@@ -128,12 +128,12 @@ TEST(LayerTable, EqualsTheShapesOfTheTorchModule) {
 
 TEST(LayerTable, PublishedNetworksHaveTheirParameterCounts) {
   NetworkOptions options;
-  options.architecture = "media2019";
-  std::vector<LayerRow> rows = layer_table(options);
+  options.architecture = Architecture::kMedia2019;
+  std::vector<Layer> rows = layers_of(options);
   EXPECT_EQ(total_parameters(rows), 41'562'577);
   std::int64_t in_convolutions = 0;
-  for (const LayerRow& row : rows) {
-    if (row.kind == "conv3x3x3") in_convolutions += row.parameters;
+  for (const Layer& row : rows) {
+    if (row.kind == LayerKind::kConvolution) in_convolutions += row.parameters;
     if (row.name == "flatten") {
       EXPECT_EQ(row.input, (LayerShape{128, {3, 6, 8}}));
     }
@@ -143,46 +143,49 @@ TEST(LayerTable, PublishedNetworksHaveTheirParameterCounts) {
   EXPECT_NEAR(static_cast<double>(total_flops(rows)) / 2e9, 183.0, 0.5);
 
   options.blocks = 1;
-  EXPECT_EQ(total_parameters(layer_table(options)), 310'577'297);
+  EXPECT_EQ(total_parameters(layers_of(options)), 310'577'297);
 
   options = NetworkOptions();
-  EXPECT_EQ(total_parameters(layer_table(options)), 308'705);
-  options.residual = "none";
-  EXPECT_EQ(total_parameters(layer_table(options)), 277'601);
-  options.architecture = "cnn4";
-  EXPECT_EQ(total_parameters(layer_table(options)), 194'657);
-  options.residual = "concat";
-  EXPECT_EQ(total_parameters(layer_table(options)), 196'418);
+  EXPECT_EQ(total_parameters(layers_of(options)), 308'705);
+  options.residual = Residual::kNone;
+  EXPECT_EQ(total_parameters(layers_of(options)), 277'601);
+  // P2 gives its CNN no residual connections, so that they must be asked for.
+  options = NetworkOptions();
+  options.architecture = Architecture::kCnn4;
+  EXPECT_EQ(total_parameters(layers_of(options)), 194'657);
+  EXPECT_EQ(options.to_json()["residual"], "none");
+  options.residual = Residual::kConcat;
+  EXPECT_EQ(total_parameters(layers_of(options)), 196'418);
 }
 
 TEST(LayerTable, ThreeBlocksNeedCeilOrNoTrailingConvolution) {
   NetworkOptions options;
-  options.architecture = "media2019";
+  options.architecture = Architecture::kMedia2019;
   options.first_features = 16;
   options.blocks = 3;
-  expect_error<core::UsageError>([&] { layer_table(options); },
+  expect_error<core::UsageError>([&] { layers_of(options); },
                                  {"trailing_pool", "128x1x7x12", "ceil"});
   expect_error<core::UsageError>([&] { make_network(options, 1); }, {"trailing_pool"});
   const auto flat = [&] {
-    for (const LayerRow& row : layer_table(options)) {
-      if (row.kind == "flatten") return row.input.zyx;
+    for (const Layer& row : layers_of(options)) {
+      if (row.kind == LayerKind::kFlatten) return row.input.zyx;
     }
     return std::array<std::int64_t, 3>{};
   };
-  options.pool_rounding = "ceil";
+  options.pool_rounding = PoolRounding::kCeil;
   EXPECT_EQ(flat(), (std::array<std::int64_t, 3>{1, 2, 3}));
-  options.pool_rounding = "floor";
+  options.pool_rounding = PoolRounding::kFloor;
   options.trailing_convolution = false;
   EXPECT_EQ(flat(), (std::array<std::int64_t, 3>{1, 4, 7}));
 }
 
 TEST(NetworkOptionsTest, JsonRoundTripKeepsEveryField) {
   for (NetworkOptions options : variants()) {
-    options.init = "glorot";
+    options.init = Init::kGlorot;
     options.bias_init = 7.25;
     const NetworkOptions back = NetworkOptions::from_json(options.to_json());
     EXPECT_EQ(back.to_json(), options.to_json());
-    EXPECT_EQ(layers_as_json(layer_table(back)), layers_as_json(layer_table(options)));
+    EXPECT_EQ(layers_as_json(back, layers_of(back)), layers_as_json(options, layers_of(options)));
   }
 }
 
@@ -192,19 +195,22 @@ TEST(NetworkOptionsTest, RefusesWhatItCannotMean) {
     change(options);
     expect_error<core::UsageError>([&] { options.validate(); }, texts);
   };
-  refuses([](auto& o) { o.architecture = "resnet"; }, {"network.architecture", "resnet"});
   refuses([](auto& o) { o.first_features = 0; }, {"network.first_features", "0"});
   refuses([](auto& o) { o.blocks = 3; }, {"network.blocks", "3", "gp_unet"});
-  refuses([](auto& o) { o.padding = "same"; }, {"network.padding", "same", "gp_unet"});
+  refuses([](auto& o) { o.padding = Padding::kSame; }, {"network.padding", "same", "gp_unet"});
   refuses([](auto& o) { o.pool_scale = 0; }, {"network.pool_scale"});
   refuses([](auto& o) { o.input_zyx = {0, 4, 4}; }, {"0x4x4"});
   refuses(
       [](auto& o) {
-        o.architecture = "media2019";
-        o.pool = "max";
+        o.architecture = Architecture::kMedia2019;
+        o.pool = GlobalPool::kMaximum;
       },
       {"network.pool", "max", "media2019"});
   core::Json document = NetworkOptions().to_json();
+  document["architecture"] = "resnet";
+  expect_error<core::UsageError>([&] { NetworkOptions::from_json(document); },
+                                 {"network.architecture", "resnet"});
+  document["architecture"] = "gp_unet";
   document["poool"] = "avg";
   expect_error<core::UsageError>([&] { NetworkOptions::from_json(document); }, {"poool", "pool"});
   document.erase("poool");
@@ -213,7 +219,7 @@ TEST(NetworkOptionsTest, RefusesWhatItCannotMean) {
 }
 
 TEST(MakeNetwork, SeedDecidesTheWeightsAndTorchStaysUntouched) {
-  const NetworkOptions options = small("gp_unet", {8, 8, 8});
+  const NetworkOptions options = small(Architecture::kGpUnet, {8, 8, 8});
   torch::manual_seed(5);
   const Tensor before = torch::rand({4});
   torch::manual_seed(5);
@@ -236,17 +242,17 @@ TEST(MakeNetwork, InitialisersHaveTheirMomentsAndBiasesStartAsAsked) {
   options.bias_init = 6.5;
   const double fan_in = 64 * 27;
   const double fan_out = 64 * 27;
-  const std::vector<std::pair<std::string, double>> expected = {
-      {"normal", 0.05},
-      {"he", std::sqrt(2.0 / fan_in)},
-      {"glorot", std::sqrt(6.0 / (fan_in + fan_out)) / std::sqrt(3.0)}};
+  const std::vector<std::pair<Init, double>> expected = {
+      {Init::kNormal, 0.05},
+      {Init::kHe, std::sqrt(2.0 / fan_in)},
+      {Init::kGlorot, std::sqrt(6.0 / (fan_in + fan_out)) / std::sqrt(3.0)}};
   for (const auto& [init, sd] : expected) {
     options.init = init;
     const auto network = make_network(options, 3);
     const Tensor w = network->named_parameters()["bottom_conv2.weight"];  // 64 x 64 x 27
-    EXPECT_NEAR(w.std().item<double>() / sd, 1.0, 0.02) << init;
-    EXPECT_NEAR(w.mean().item<double>() / sd, 0.0, 0.02) << init;
-    if (init == "glorot") {
+    EXPECT_NEAR(w.std().item<double>() / sd, 1.0, 0.02) << core::to_text(init);
+    EXPECT_NEAR(w.mean().item<double>() / sd, 0.0, 0.02) << core::to_text(init);
+    if (init == Init::kGlorot) {
       EXPECT_LE(w.abs().max().item<double>(), sd * std::sqrt(3.0));
     }
     EXPECT_EQ(network->output_bias(), 6.5);
@@ -258,8 +264,8 @@ class AttentionIdentity : public ::testing::TestWithParam<torch::ScalarType> {};
 
 TEST_P(AttentionIdentity, ScaleTimesMeanPlusBiasIsTheScore) {
   const double tolerance = GetParam() == torch::kDouble ? 1e-10 : 1e-5;
-  for (const char* residual : {"concat", "none"}) {
-    NetworkOptions options = small("gp_unet", {11, 14, 9});
+  for (const auto residual : {Residual::kConcat, Residual::kNone}) {
+    NetworkOptions options = small(Architecture::kGpUnet, {11, 14, 9});
     options.first_features = 16;
     options.residual = residual;
     options.pool_scale = 1.386;
@@ -277,7 +283,7 @@ TEST_P(AttentionIdentity, ScaleTimesMeanPlusBiasIsTheScore) {
     const Tensor again = 1.386 * map.to(torch::kDouble).mean({1, 2, 3, 4}) + network->output_bias();
     for (int n = 0; n < 2; ++n) {
       const double s = score[n].item<double>();
-      EXPECT_NEAR(again[n].item<double>(), s, tolerance * std::abs(s)) << residual;
+      EXPECT_NEAR(again[n].item<double>(), s, tolerance * std::abs(s)) << core::to_text(residual);
       EXPECT_GT(std::abs(s - network->output_bias()), 1e-3);  // the maps take part
     }
   }
@@ -286,8 +292,8 @@ INSTANTIATE_TEST_SUITE_P(Types, AttentionIdentity,
                          ::testing::Values(torch::kFloat, torch::kDouble));
 
 TEST(Attention, IdentityDoesNotHoldForMaxPooling) {
-  NetworkOptions options = small("gp_unet", {8, 8, 8});
-  options.pool = "max";
+  NetworkOptions options = small(Architecture::kGpUnet, {8, 8, 8});
+  options.pool = GlobalPool::kMaximum;
   const auto network = make_network(options, 4);
   const Tensor x = input_of(options, 1, 5);
   const double score = network->forward(x).item<double>();
@@ -296,7 +302,7 @@ TEST(Attention, IdentityDoesNotHoldForMaxPooling) {
 }
 
 TEST(Attention, NetworksWithoutMapsSaySo) {
-  const NetworkOptions options = small("cnn4", {8, 8, 8});
+  const NetworkOptions options = small(Architecture::kCnn4, {8, 8, 8});
   const auto network = make_network(options, 4);
   EXPECT_FALSE(network->has_attention());
   expect_error<core::UsageError>([&] { network->attention(input_of(options, 1, 1)); },
@@ -305,26 +311,30 @@ TEST(Attention, NetworksWithoutMapsSaySo) {
 
 TEST(ConvolutionTest, GroupedFormEqualsThePlainOne) {
   // 1x1x8x9x10 takes the grouped way in float32; float64 and batches of two never do.
-  Convolution layer(3, 6, 1);
+  Layer layer;
+  layer.input.channels = 3;
+  layer.output.channels = 6;
+  LayerWeights weights(layer);
   torch::NoGradGuard no_grad;
-  layer.weight.copy_(noise({6, 3, 3, 3, 3}, 1));
-  layer.bias.copy_(noise({6}, 2));
+  weights.weight.copy_(noise({6, 3, 3, 3, 3}, 1));
+  weights.bias.copy_(noise({6}, 2));
   const Tensor x = noise({1, 3, 8, 9, 10}, 3);
-  const Tensor grouped = layer.forward(x);
-  const Tensor plain = torch::conv3d(x.to(torch::kDouble), layer.weight.to(torch::kDouble),
-                                     layer.bias.to(torch::kDouble), 1, 1);
+  const Tensor grouped = convolve(x, weights, 1);
+  const Tensor plain = torch::conv3d(x.to(torch::kDouble), weights.weight.to(torch::kDouble),
+                                     weights.bias.to(torch::kDouble), 1, 1);
   EXPECT_EQ(grouped.sizes(), plain.sizes());
   EXPECT_LT((grouped - plain).abs().max().item<double>(), 1e-4);
   // An odd number of channels cannot be halved and goes the plain way.
-  Convolution odd(3, 5, 0);
+  layer.output.channels = 5;
+  LayerWeights odd(layer);
   odd.weight.copy_(noise({5, 3, 3, 3, 3}, 1));
   odd.bias.zero_();
-  EXPECT_EQ(odd.forward(x).sizes(), torch::IntArrayRef({1, 5, 6, 7, 8}));
+  EXPECT_EQ(convolve(x, odd, 0).sizes(), torch::IntArrayRef({1, 5, 6, 7, 8}));
 }
 
 TEST(UpsampleTest, DoublesAndPadsToTheSkip) {
   const Tensor small_map = torch::arange(8, torch::kFloat).view({1, 1, 2, 2, 2});
-  const Tensor even = upsample_to(small_map, torch::empty({1, 1, 4, 4, 4}));
+  const Tensor even = upsample(small_map, {0, 0, 0});
   for (int z = 0; z < 4; ++z) {
     for (int y = 0; y < 4; ++y) {
       for (int x = 0; x < 4; ++x) {
@@ -333,7 +343,7 @@ TEST(UpsampleTest, DoublesAndPadsToTheSkip) {
       }
     }
   }
-  const Tensor odd = upsample_to(small_map, torch::empty({1, 1, 5, 4, 5}));
+  const Tensor odd = upsample(small_map, {1, 0, 1});
   EXPECT_EQ(odd.sizes(), torch::IntArrayRef({1, 1, 5, 4, 5}));
   using torch::indexing::Slice;
   EXPECT_TRUE(torch::equal(odd.index({Slice(), Slice(), Slice(0, 4), Slice(), Slice(0, 4)}), even));

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "models/network.h"
+#include "models/recompute.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {
@@ -23,13 +24,13 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  const auto add = [&](const std::string& name, const std::string& architecture) {
+  const auto add = [&](const std::string& name, Architecture architecture) {
     NetworkOptions options;
     options.architecture = architecture;
     options.first_features = 4;
-    options.init = "he";
+    options.init = Init::kHe;
     options.input_zyx = {9, 10, 11};
-    if (architecture == "media2019") {
+    if (architecture == Architecture::kMedia2019) {
       options.input_zyx = {22, 23, 24};
       options.convolutions_per_block = 3;
       options.blocks = 1;
@@ -38,14 +39,14 @@ std::vector<Case> cases() {
     all.push_back({name, options});
     return &all.back().options;
   };
-  add("media2019", "media2019");
-  add("media2019_four", "media2019")->convolutions_per_block = 4;
-  add("media2019_no_trailing", "media2019")->trailing_convolution = false;
-  add("cnn4", "cnn4");
-  add("cnn4_plain_max", "cnn4")->residual = "none";
-  all.back().options.pool = "max";
-  add("gp_unet", "gp_unet")->pool_scale = 3.0;
-  add("gp_unet_plain", "gp_unet")->residual = "none";
+  add("media2019", Architecture::kMedia2019);
+  add("media2019_four", Architecture::kMedia2019)->convolutions_per_block = 4;
+  add("media2019_no_trailing", Architecture::kMedia2019)->trailing_convolution = false;
+  add("cnn4", Architecture::kCnn4);
+  add("cnn4_plain_max", Architecture::kCnn4)->residual = Residual::kNone;
+  all.back().options.pool = GlobalPool::kMaximum;
+  add("gp_unet", Architecture::kGpUnet)->pool_scale = 3.0;
+  add("gp_unet_plain", Architecture::kGpUnet)->residual = Residual::kNone;
   return all;
 }
 
@@ -174,7 +175,7 @@ INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(cases()),
 TEST(PrecisionTest, AttentionIdentityHoldsInBf16) {
   NetworkOptions options;
   options.first_features = 4;
-  options.init = "he";
+  options.init = Init::kHe;
   options.pool_scale = 3.0;
   options.bias_init = 1.5;
   options.input_zyx = {9, 10, 11};
@@ -205,12 +206,7 @@ TEST(PrecisionTest, AutocastIsAsBeforeAfterwards) {
   EXPECT_FALSE(is_on());
 }
 
-TEST(PrecisionTest, NamesAndDevicesAreChecked) {
-  EXPECT_EQ(parse_precision("float32"), Precision::kFloat32);
-  EXPECT_EQ(parse_precision("float64"), Precision::kFloat64);
-  EXPECT_EQ(parse_precision("bf16"), Precision::kBf16);
-  expect_error<core::UsageError>([] { parse_precision("bf61"); }, {"'bf61'", "bf16", "float32"});
-  expect_error<core::UsageError>([] { parse_precision("fp16"); }, {"'fp16'", "bf16"});
+TEST(PrecisionTest, OfFloat32IsEveryDevice) {
   EXPECT_NO_THROW(require_precision(Precision::kFloat32, torch::kCPU));
 }
 

@@ -203,10 +203,10 @@ TEST_F(BadWeights, RefusesWhatIsNoSafetensorsFile) {
   expect({"not a safetensors file"});
   expect_error<core::InputError>([&] { load_weights(folder_ / "absent"); }, {"absent"});
   expect_error<core::InputError>([&] { load_weights(folder_.path()); }, {"folder"});
-  expect_error<core::InputError>([&] { find_weights(folder_.path() / ".."); },
+  expect_error<core::InputError>([&] { core::find_weights(folder_.path() / ".."); },
                                  {"holds no weights.safetensors"});
   std::filesystem::rename(path_, folder_ / "weights.safetensors");
-  EXPECT_EQ(find_weights(folder_.path()), folder_ / "weights.safetensors");
+  EXPECT_EQ(core::find_weights(folder_.path()), folder_ / "weights.safetensors");
 }
 
 TEST_F(BadWeights, RefusesBrokenHeaders) {
@@ -245,13 +245,13 @@ TEST_F(BadWeights, RefusesOtherMetadata) {
 
 TEST_F(BadWeights, LoadingIntoAnotherArchitectureNamesBothAndChangesNothing) {
   NetworkOptions options;
-  options.architecture = "cnn4";
+  options.architecture = Architecture::kCnn4;
   options.first_features = 4;
   options.input_zyx = {6, 7, 8};
   const auto network = make_network(options, 9);
   const Tensor before = network->named_parameters()["conv1.weight"].detach().clone();
   expect_error<core::InputError>([&] { load_weights_into(path_, *network); }, {"gp_unet", "cnn4"});
-  options.architecture = "gp_unet";
+  options.architecture = Architecture::kGpUnet;
   options.first_features = 6;
   const auto wider = make_network(options, 9);
   const Tensor wide = wider->named_parameters()["output.weight"].detach().clone();

@@ -29,9 +29,9 @@ class TrainBadInput : public ::testing::Test {
     metadata_.network.first_features = 4;
     metadata_.network.input_zyx = {8, 12, 16};
     metadata_.preprocessing.crop_voxels = {16, 12, 8};
-    for (const models::LayerRow& row : models::layer_table(metadata_.network)) {
+    for (const models::Layer& row : models::layers_of(metadata_.network)) {
       if (row.parameters == 0) continue;
-      const bool dense = row.kind == "dense";
+      const bool dense = row.kind == models::LayerKind::kDense;
       const std::int64_t out = row.output.channels;
       tensors_.push_back({row.name + ".weight",
                           dense ? std::vector<std::int64_t>{out, row.input.channels}

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <map>
 
 #include "core/files.h"
 #include "core/json.h"
 #include "core/scores.h"
 #include "core/table.h"
+#include "models/safetensors.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/models/damaged_cohort.h"
 #include "tests/unit/train/phantom_cohort.h"
@@ -464,12 +466,42 @@ TEST_F(TrainCommandTest, InitStartsFromWeightsAndChecksThem) {
                        "--set", "train.epochs=1"});
   ASSERT_EQ(second.exit_code, 0) << second.err;
   EXPECT_EQ(file("first/scores.tsv"), file("second/scores.tsv"));
-  expect_failure(
-      train("third", {"--init", (folder_ / "first").string(), "--set", "network.first_features=8"}),
-      2, {"network.first_features is 8 in the recipe, 4 in the weights"});
-  expect_failure(train("third", {"--init", (folder_ / "first").string(), "--set",
-                                 "network.architecture=cnn4"}),
-                 2, {"network.architecture", "cnn4", "gp_unet"});
+}
+
+TEST_F(TrainCommandTest, TheNetworkComesFromInit) {
+  ASSERT_EQ(train("first", {"--set", "train.epochs=1"}).exit_code, 0);
+  // A recipe that says nothing of the network, whose default is another one.
+  std::ofstream(folder_ / "recipe.toml") << "[train]\nepochs = 1\nbatch_size = 4\n";
+  const CommandResult second = train("second", {"--init", (folder_ / "first").string()});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_NE(file("second/recipe.toml").find("first_features = 4"), std::string::npos);
+  // What it states otherwise is refused, all of it at once.
+  std::ofstream(folder_ / "recipe.toml")
+      << "[network]\narchitecture = \"cnn4\"\nfirst_features = 8\n";
+  expect_failure(train("third", {"--init", (folder_ / "first").string()}), 2,
+                 {"network.architecture", "cnn4", "gp_unet", "network.first_features", "8", "4",
+                  "weights.safetensors"});
+}
+
+TEST_F(TrainCommandTest, FineTuningNeverGivesWorseWeightsThanItStartedFrom) {
+  ASSERT_EQ(train("first", {"--set", "train.epochs=12"}).exit_code, 0);
+  // Steps of the output bias so large that every epoch is worse.
+  const CommandResult second = train(
+      "second", {"--init", (folder_ / "first").string(), "--set",
+                 "train.freeze=down_*,bottom_*,up_*,output.weight", "--set", "train.optimizer=sgd",
+                 "--set", "train.learning_rate=20", "--set", "train.clip_norm=1", "--set",
+                 "train.epochs=3"});
+  expect_failure(second, 0,
+                 {"before training, the weights of --init", "no epoch was better", "best epoch 0"});
+  EXPECT_EQ(file("first/scores.tsv"), file("second/scores.tsv"));
+  const Table history = Table::read(folder_ / "second" / "training.tsv");
+  ASSERT_EQ(history.rows(), 4U);
+  EXPECT_EQ(history.cell(0, "epoch"), "0");
+  EXPECT_EQ(history.cell(0, "is_best"), "1");
+  EXPECT_TRUE(history.missing(0, history.index("train_loss")));
+  EXPECT_GT(history.number(3, "validation_loss"), history.number(0, "validation_loss"));
+  // And without --init the first epoch is the first candidate.
+  EXPECT_EQ(Table::read(folder_ / "first" / "training.tsv").cell(0, "epoch"), "1");
 }
 
 TEST_F(TrainCommandTest, FrozenParametersKeepTheirValues) {
@@ -478,13 +510,19 @@ TEST_F(TrainCommandTest, FrozenParametersKeepTheirValues) {
       "frozen", {"--init", (folder_ / "first").string(), "--set",
                  "train.freeze=down_*,bottom_*,up_*,output.weight", "--set", "train.epochs=2"});
   ASSERT_EQ(frozen.exit_code, 0) << frozen.err;
-  // Only the output bias moved: all scores differ by the same amount.
-  const auto before = core::ScoresTable::read(folder_ / "first" / "scores.tsv");
-  const auto after = core::ScoresTable::read(folder_ / "frozen" / "scores.tsv");
-  const double shift = after.values[0][0] - before.values[0][0];
-  EXPECT_NE(shift, 0.0);
-  for (std::size_t i = 0; i < before.values.size(); ++i) {
-    EXPECT_NEAR(after.values[i][0] - before.values[i][0], shift, 1e-4);
+  const auto tensors_of = [&](const std::string& weights) {
+    const fs::path path = folder_ / weights / "weights.safetensors";
+    const models::SafetensorsHeader header = models::read_safetensors_header(path);
+    std::map<std::string, std::string> tensors;
+    for (const models::TensorEntry& entry : header.tensors) {
+      tensors[entry.name].resize(entry.end - entry.begin);
+      models::read_safetensors_data(path, header, entry, tensors[entry.name].data());
+    }
+    return tensors;
+  };
+  const auto before = tensors_of("first");
+  for (const auto& [name, bytes] : tensors_of("frozen/checkpoints/last")) {
+    EXPECT_EQ(bytes == before.at(name), name != "output.bias") << name;
   }
 }
 
@@ -550,8 +588,42 @@ TEST_F(TrainCommandTest, RecipesOfTheProjectAreValid) {
 
 TEST_F(TrainCommandTest, DryRunWritesNothing) {
   const CommandResult result = train("run", {"--dry-run"});
-  expect_failure(result, 0, {"train.batch_size", "18 train, 3 validation, 3 test", "nothing was"});
+  expect_failure(result, 0, {"gp_unet on bg", "18 train, 3 validation, 3 test", "--dry-run"});
+  EXPECT_EQ(result.err.find("train.batch_size"), std::string::npos) << "settings only if asked for";
+  expect_failure(train("run", {"--dry-run", "--verbose"}), 0, {"train.batch_size"});
   EXPECT_FALSE(fs::exists(folder_ / "run"));
+}
+
+TEST_F(TrainCommandTest, InputsThatThePaperDidNotUseAreWarnedOf) {
+  // The tiny cohort has the voxels and the normalisation of P2, so only P1's network is warned of.
+  EXPECT_EQ(train("gp", {"--dry-run"}).err.find("had other inputs"), std::string::npos);
+  const CommandResult p1 = train(
+      "p1", {"--dry-run", "--set", "network.architecture=media2019", "--set", "network.blocks=1",
+             "--set", "network.convolutions_per_block=1", "--set", "network.padding=same", "--set",
+             "train.pool_scale_from_voxels=false", "--set", "network.trailing_convolution=false"});
+  expect_failure(p1, 0,
+                 {"media2019 of Dubost et al. 2019 (Medical Image Analysis) had other inputs",
+                  "spacing_mm: 0.5,0.5,0.5 and 0.5,0.5,0.8", "crop_voxels: 168,128,84 and 16,12,8",
+                  "normalisation: max and minmax", "registration: rigid and none", "--preset p1"});
+}
+
+TEST_F(TrainCommandTest, OneOfSeveralRegionsIsChosen) {
+  std::vector<data::PreprocessingOptions> options(2);
+  options[0].crop_voxels = options[1].crop_voxels = {4, 4, 4};
+  options[1].region = "cso";
+  data::CohortWriter writer(folder_ / "two.h5", options, core::Json::object());
+  for (const char* region : {"bg", "cso"}) {
+    data::CohortRow row;
+    row.participant_id = "sub-01";
+    row.roi.shape = row.source.shape = {4, 4, 4};
+    writer.append(region, row,
+                  {std::vector<float>(64), std::vector<std::uint8_t>(64), std::vector<float>(64)});
+  }
+  writer.finish();
+  const std::string two = (folder_ / "two.h5").string();
+  expect_failure(train("run", {"--cohort", two}), 2, {"regions bg, cso", "--region NAME"});
+  // The split names participants that this cohort lacks, of the region that was chosen.
+  expect_failure(train("run", {"--cohort", two, "--region", "cso"}), 3, {"are not in", "(cso)"});
 }
 
 TEST_F(TrainCommandTest, PrintedRecipeIsARecipe) {

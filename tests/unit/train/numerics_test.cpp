@@ -15,7 +15,6 @@
 #include "train/augmentation.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
-#include "train/optimizer_setup.h"
 
 namespace epvs::train {
 namespace {
@@ -90,11 +89,11 @@ TEST(OptimizerGolden, AdamWAndSgdAsPyTorch) {
     compare_with_golden(name, weights, [&] { optimizer->step(0.01); });
   };
   TrainOptions adamw;
-  adamw.optimizer = "adamw";
+  adamw.optimizer = OptimizerKind::kAdamW;
   adamw.weight_decay = 0.01;
   compare("adamw", adamw);
   TrainOptions sgd;
-  sgd.optimizer = "sgd";
+  sgd.optimizer = OptimizerKind::kSgd;
   compare("sgd", sgd);
   sgd.nesterov = true;
   sgd.weight_decay = 0.02;
@@ -130,7 +129,7 @@ std::map<std::string, Tensor> read_doubles(const std::string& name) {
 
 TEST(OptimizerGolden, GpUnetAfterHundredAdadeltaSteps) {
   models::NetworkOptions options;
-  options.architecture = "gp_unet";
+  options.architecture = models::Architecture::kGpUnet;
   options.first_features = 3;
   options.pool_scale = 0.5;
   options.input_zyx = {4, 6, 8};
@@ -169,7 +168,7 @@ TEST(Optimizer, StateRestoredGoesOnBitEqual) {
       optimizer.step(0.1);
     }
   };
-  for (const std::string kind : {"adadelta", "adamw", "sgd"}) {
+  for (const auto& [kind, name] : names_of(OptimizerKind{})) {
     TrainOptions options;
     options.optimizer = kind;
     Tensor whole = start_weights();
@@ -185,8 +184,8 @@ TEST(Optimizer, StateRestoredGoesOnBitEqual) {
     after->load_state(before->state());
     steps(*after, second, 11, 21);
     steps(*without_state, control, 11, 21);
-    EXPECT_TRUE(torch::equal(whole, second)) << kind;
-    EXPECT_FALSE(torch::equal(whole, control)) << kind << ": the state makes no difference";
+    EXPECT_TRUE(torch::equal(whole, second)) << name;
+    EXPECT_FALSE(torch::equal(whole, control)) << name << ": the state makes no difference";
   }
 }
 
@@ -248,7 +247,7 @@ TEST(Loss, GradientsAreFiniteDifferences) {
   // Errors on both sides of the kinks of Huber (1) and Tukey (4.685 * 1.3 = 6.09).
   const Tensor labels = torch::tensor({0.0, 2.0, 5.0, 1.0, 7.0, 3.0}, float64());
   const Tensor errors = torch::tensor({0.4, -0.7, 1.8, -3.1, 7.9, -9.3}, float64());
-  for (const std::string& kind : LossOptions::kinds()) {
+  for (const auto& [kind, name] : names_of(Loss{})) {
     LossOptions options;
     options.kind = kind;
     Tensor scores = (labels + errors).detach().requires_grad_();
@@ -262,7 +261,7 @@ TEST(Loss, GradientsAreFiniteDifferences) {
       };
       const double numeric = (at(kStep) - at(-kStep)) / (2 * kStep);
       EXPECT_NEAR(scores.grad()[i].item<double>(), numeric, 1e-6 * (1 + std::abs(numeric)))
-          << kind << " element " << i;
+          << name << " element " << i;
     }
   }
 }
@@ -270,22 +269,22 @@ TEST(Loss, GradientsAreFiniteDifferences) {
 TEST(Loss, ClosedForms) {
   const Tensor labels = torch::tensor({1.0, 1.0}, float64());
   const Tensor scores = torch::tensor({3.0, 0.5}, float64());  // errors 2 and -0.5
-  const auto value = [&](const std::string& kind) {
+  const auto value = [&](Loss kind) {
     LossOptions options;
     options.kind = kind;
     return loss(options, scores, labels, 0.5).item<double>();
   };
-  EXPECT_DOUBLE_EQ(value("mse"), (4 + 0.25) / 2);
-  EXPECT_DOUBLE_EQ(value("mae"), 1.25);
-  EXPECT_DOUBLE_EQ(value("mce"), (8 + 0.125) / 2);
-  EXPECT_DOUBLE_EQ(value("mfe"), (16 + 0.0625) / 2);
-  EXPECT_NEAR(value("rmse"), std::sqrt(2.125), 1e-9);
-  EXPECT_DOUBLE_EQ(value("huber"), ((2 - 0.5) + 0.125) / 2);
-  EXPECT_DOUBLE_EQ(value("summed"), 1.5 * 1.5 / 2);
+  EXPECT_DOUBLE_EQ(value(Loss::kMse), (4 + 0.25) / 2);
+  EXPECT_DOUBLE_EQ(value(Loss::kMae), 1.25);
+  EXPECT_DOUBLE_EQ(value(Loss::kMce), (8 + 0.125) / 2);
+  EXPECT_DOUBLE_EQ(value(Loss::kMfe), (16 + 0.0625) / 2);
+  EXPECT_NEAR(value(Loss::kRmse), std::sqrt(2.125), 1e-9);
+  EXPECT_DOUBLE_EQ(value(Loss::kHuber), ((2 - 0.5) + 0.125) / 2);
+  EXPECT_DOUBLE_EQ(value(Loss::kSummed), 1.5 * 1.5 / 2);
   const double c = 4.685;  // residuals / 0.5: 4 and -1
   const auto rho = [c](double r) { return c * c / 6 * (1 - std::pow(1 - r * r / (c * c), 3)); };
-  EXPECT_NEAR(value("tukey"), (rho(4) + rho(-1)) / 2, 1e-12);
-  EXPECT_NEAR(loss({"tukey", 1.0, 4.685}, scores + 100, labels, 0.5).item<double>(), c * c / 6,
+  EXPECT_NEAR(value(Loss::kTukey), (rho(4) + rho(-1)) / 2, 1e-12);
+  EXPECT_NEAR(loss({Loss::kTukey, 1.0, 4.685}, scores + 100, labels, 0.5).item<double>(), c * c / 6,
               1e-12);
 }
 
@@ -296,15 +295,14 @@ TEST(Loss, MedianAbsoluteDeviation) {
 }
 
 TEST(Loss, OptionsAreChecked) {
-  expect_error<core::UsageError>([] { LossOptions{"mes", 1, 1}.validate(); }, {"'mes'", "mse"});
   expect_error<core::UsageError>(
       [] {
-        LossOptions{"huber", 0, 1}.validate();
+        LossOptions{Loss::kHuber, 0, 1}.validate();
       },
       {"huber_delta = 0"});
   expect_error<core::UsageError>(
       [] {
-        LossOptions{"tukey", 1, -1}.validate();
+        LossOptions{Loss::kTukey, 1, -1}.validate();
       },
       {"tukey_constant = -1"});
 }
@@ -338,16 +336,17 @@ TEST(Augmentation, ZeroStrengthIsTheIdentityToTheLastBit) {
 
 TEST(Augmentation, FlipsHaveAnatomicalNamesAndKeepTheMean) {
   const Tensor volume = random_volumes(1, 5, 6, 7);
-  const std::vector<std::pair<std::string, std::int64_t>> axes = {
-      {"left_right", 4}, {"front_back", 3}, {"up_down", 2}};
+  const std::vector<std::pair<Flip, std::int64_t>> axes = {
+      {Flip::kLeftRight, 4}, {Flip::kFrontBack, 3}, {Flip::kUpDown, 2}};
   for (const auto& [name, dimension] : axes) {
     AugmentationOptions options;
     options.flips = {name};
     options.flip_probability = 1;
     options.rotation_rad = options.translation_voxels = 0;
     const Tensor flipped = apply_spatial(volume, {draw_spatial(options, 1, 1, "a")}, kIsotropic);
-    EXPECT_TRUE(torch::equal(flipped, volume.flip({dimension}))) << name;
-    EXPECT_NEAR(flipped.mean().item<double>(), volume.mean().item<double>(), 1e-6) << name;
+    EXPECT_TRUE(torch::equal(flipped, volume.flip({dimension}))) << core::to_text(name);
+    EXPECT_NEAR(flipped.mean().item<double>(), volume.mean().item<double>(), 1e-6)
+        << core::to_text(name);
   }
 }
 
@@ -418,9 +417,6 @@ TEST(Augmentation, OneSeedOneResultWhateverTheBatch) {
 
 TEST(Augmentation, OptionsAreChecked) {
   AugmentationOptions options;
-  options.flips = {"left-right"};
-  expect_error<core::UsageError>([&] { options.validate(); }, {"left-right", "left_right"});
-  options = {};
   options.flip_probability = 2;
   expect_error<core::UsageError>([&] { options.validate(); }, {"flip_probability = 2"});
   options = {};

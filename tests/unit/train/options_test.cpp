@@ -1,4 +1,4 @@
-// Recipes, schedules, patterns, agreement and the joining of labels; no Torch.
+// Recipes, schedules, patterns, validation figures and the joining of labels; no Torch.
 #include "train/options.h"
 
 #include <gtest/gtest.h>
@@ -8,8 +8,9 @@
 #include "core/error.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/train/phantom_cohort.h"
-#include "train/agreement.h"
 #include "train/examples.h"
+#include "train/schedule.h"
+#include "train/validation.h"
 
 namespace epvs::train {
 namespace {
@@ -30,22 +31,22 @@ TEST(Patterns, StarsAndQuestionMarks) {
 TEST(Schedule, ClosedForms) {
   TrainOptions options;
   options.epochs = 10;
-  EXPECT_EQ(options.schedule_factor(7), 1.0);
-  options.schedule = "linear";
+  EXPECT_EQ(schedule_factor(options, 7), 1.0);
+  options.schedule = Schedule::kLinear;
   options.final_factor = 0.5;
-  EXPECT_DOUBLE_EQ(options.schedule_factor(5), 0.75);
-  options.schedule = "cosine";
-  EXPECT_DOUBLE_EQ(options.schedule_factor(5), 0.75);
-  EXPECT_DOUBLE_EQ(options.schedule_factor(10), 0.5);
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 5), 0.75);
+  options.schedule = Schedule::kCosine;
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 5), 0.75);
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 10), 0.5);
   options.warmup_epochs = 2;
-  EXPECT_DOUBLE_EQ(options.schedule_factor(1), 0.5);
-  EXPECT_DOUBLE_EQ(options.schedule_factor(2), 1.0);
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 1), 0.5);
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 2), 1.0);
   options = {};
-  options.schedule = "step";
+  options.schedule = Schedule::kStep;
   options.step_epochs = 3;
-  EXPECT_DOUBLE_EQ(options.schedule_factor(2.9), 1.0);
-  EXPECT_DOUBLE_EQ(options.schedule_factor(3), 0.1);
-  EXPECT_NEAR(options.schedule_factor(6.5), 0.01, 1e-15);
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 2.9), 1.0);
+  EXPECT_DOUBLE_EQ(schedule_factor(options, 3), 0.1);
+  EXPECT_NEAR(schedule_factor(options, 6.5), 0.01, 1e-15);
 }
 
 TEST(TrainRecipe, OptionsAreChecked) {
@@ -66,7 +67,7 @@ TEST(TrainRecipe, OptionsAreChecked) {
   expect_error<core::UsageError>([&] { options.validate(); }, {"conv1*=-2", "pattern=factor"});
 }
 
-TEST(Agreement, ShroutAndFleissOfTwoRaters) {
+TEST(ValidationMetrics, ShroutAndFleissOfTwoRaters) {
   // Raters 1 and 2 of Shrout & Fleiss 1979, table 2: mean squares by hand below.
   const std::vector<double> a = {9, 6, 8, 7, 10, 6};
   const std::vector<double> b = {2, 1, 4, 1, 5, 2};
@@ -82,13 +83,13 @@ TEST(Agreement, ShroutAndFleissOfTwoRaters) {
   const double columns = 6 * (std::pow(mean_a - grand, 2) + std::pow(mean_b - grand, 2));
   const double error = (total - rows - columns) / 5;
   const double expected = (rows / 5 - error) / (rows / 5 + error + 2 * (columns - error) / 6);
-  const Agreement result = agreement(a, b);
+  const ValidationMetrics result = validation_metrics(a, b);
   EXPECT_NEAR(result.icc2, expected, 1e-12);
   EXPECT_NEAR(result.mae, 31.0 / 6, 1e-12);
-  EXPECT_NEAR(agreement(a, a).icc2, 1.0, 1e-12);
-  EXPECT_NEAR(agreement(a, a).pearson, 1.0, 1e-12);
-  EXPECT_TRUE(std::isnan(agreement({1, 1, 1}, {1, 2, 3}).pearson));
-  EXPECT_TRUE(std::isnan(agreement({1}, {2}).score_sd));
+  EXPECT_NEAR(validation_metrics(a, a).icc2, 1.0, 1e-12);
+  EXPECT_NEAR(validation_metrics(a, a).pearson, 1.0, 1e-12);
+  EXPECT_TRUE(std::isnan(validation_metrics({1, 1, 1}, {1, 2, 3}).pearson));
+  EXPECT_TRUE(std::isnan(validation_metrics({1}, {2}).score_sd));
 }
 
 TEST(Examples, JoinLabelsRegionsAndSplits) {

@@ -204,7 +204,8 @@ TEST_F(ProcessesTest, AnyLossIsThatOfTheWholeBatch) {
 
 TEST_F(ProcessesTest, ResumeIsBitEqualAlsoAfterAKill) {
   const Arguments settings =
-      set({"train.epochs=20", "train.checkpoint_minutes=0.0001", "train.tensorboard=false"});
+      set({"train.epochs=20", "train.checkpoint_minutes=0.0001", "train.tensorboard=false",
+           "train.optimizer=adamw", "train.learning_rate=0.01"});
   ASSERT_EQ(train("whole", 2, settings).exit_code, 0);
   auto processes = launch("killed", 2, {plus(settings, {"--resume"})});
   wait_for_first_epoch("killed");

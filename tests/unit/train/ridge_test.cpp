@@ -1,5 +1,4 @@
 // The ridge regression against its own equations, and the output unit that it starts.
-#include "train/ridge.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -132,20 +131,20 @@ TEST(Ridge, BadInputIsNamed) {
 
 // ---- the output unit of a network
 
-class OutputFit : public ::testing::TestWithParam<const char*> {
+class OutputFit : public ::testing::TestWithParam<models::Architecture> {
  protected:
   OutputFit() : volumes_(torch::rand({14, 1, 8, 8, 8}, at::detail::createCPUGenerator(3))) {
     models::NetworkOptions options;
     options.architecture = GetParam();
     options.first_features = 4;
-    if (options.architecture == "media2019") {
+    if (options.architecture == models::Architecture::kMedia2019) {
       options.blocks = options.convolutions_per_block = 1;
       options.fully_connected = {6};
-      options.padding = "same";
+      options.padding = models::Padding::kSame;
     } else {
       options.pool_scale = 3;
     }
-    options.init = "he";
+    options.init = models::Init::kHe;
     options.input_zyx = {8, 8, 8};
     network_ = models::make_network(options, 5);
     for (std::size_t row = 0; row < 14; ++row) {
@@ -214,7 +213,10 @@ TEST_P(OutputFit, KeepsTrainedWeightsThatFitAlready) {
       << "without it the penalty pulls towards zero";
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, OutputFit, testing::Values("media2019", "cnn4", "gp_unet"));
+INSTANTIATE_TEST_SUITE_P(Networks, OutputFit,
+                         testing::Values(models::Architecture::kMedia2019,
+                                         models::Architecture::kCnn4,
+                                         models::Architecture::kGpUnet));
 
 }  // namespace
 }  // namespace epvs::train

@@ -10,12 +10,11 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "models/network.h"
+#include "models/torch_setup.h"
 #include "tests/support/test_support.h"
-#include "train/optimizer_setup.h"
-#include "train/plateau.h"
-#include "train/step_report.h"
+#include "train/schedule.h"
 #include "train/target_scale.h"
-#include "train/torch_setup.h"
+#include "train/training_log.h"
 
 namespace epvs::train {
 namespace {
@@ -26,7 +25,7 @@ using torch::Tensor;
 Recipe small_recipe() {
   Recipe recipe;
   recipe.network.first_features = 4;
-  recipe.network.init = "he";
+  recipe.network.init = models::Init::kHe;
   recipe.network.input_zyx = {6, 8, 10};
   recipe.augment.enabled = false;
   return recipe;
@@ -78,7 +77,7 @@ struct Parts {
 TEST(TrainingStepTest, Bf16KeepsWeightsAndGradientsInFloat32) {
   Recipe recipe = small_recipe();
   Parts exact(recipe);
-  recipe.train.precision = "bf16";
+  recipe.train.precision = models::Precision::kBf16;
   Parts rough(recipe);
   const double loss = exact.add(2).loss;
   EXPECT_NEAR(rough.add(2).loss, loss, 0.02 * loss);
@@ -112,29 +111,23 @@ TEST(TrainingStepTest, Bf16LearnsToCount) {
           .fill_(1.0);
     }
   }
-  for (const char* precision : {"float32", "bf16"}) {
+  for (const auto precision : {models::Precision::kFloat32, models::Precision::kBf16}) {
     Recipe recipe = small_recipe();
     recipe.network.input_zyx = {8, 12, 20};
     recipe.network.pool_scale = 20;
     recipe.network.first_features = 8;
     recipe.network.bias_init = 4.5;
     recipe.train.precision = precision;
-    recipe.train.optimizer = "adamw";
+    recipe.train.optimizer = OptimizerKind::kAdamW;
     Parts parts(recipe);
     double last = 0;
     for (int i = 0; i < 80; ++i) {
       last = parts.step.add_batch(volumes, pointers, 1.0, {}).loss;
       parts.step.update(0.003, {});
     }
-    EXPECT_LT(last, 0.5 * kVariance) << precision << ": explains less than half of the labels";
+    EXPECT_LT(last, 0.5 * kVariance)
+        << core::to_text(precision) << ": explains less than half of the labels";
   }
-}
-
-TEST(TrainingStepTest, PrecisionsOfTheRecipeAreKnown) {
-  Recipe recipe;
-  core::ParameterTable table;
-  recipe.declare(table);
-  EXPECT_EQ(table.find("train.precision").choices(), models::precision_names());
 }
 
 TEST(TrainingStepTest, GradientCheckpointingOfTheRecipeChangesNoBit) {
@@ -151,7 +144,7 @@ TEST(TrainingStepTest, GradientCheckpointingOfTheRecipeChangesNoBit) {
 
 TEST(TrainingStepTest, GradientsAreClippedToTheNorm) {
   Recipe recipe = small_recipe();
-  recipe.train.optimizer = "sgd";
+  recipe.train.optimizer = OptimizerKind::kSgd;
   recipe.train.momentum = 0;
   Parts free(recipe);
   recipe.train.clip_norm = 0.5;
@@ -188,22 +181,16 @@ TEST(TrainingStepTest, AGradientThatIsNotFiniteIsNamed) {
 /// Fails as an allocator does above so many volumes.
 class Hungry : public models::Network {
  public:
-  Hungry(const models::NetworkOptions& options, std::int64_t most) : Network(options), most_(most) {
-    weight_ = register_parameter("weight", torch::ones({1, 1}));
-    bias_ = register_parameter("bias", torch::zeros({1}));
-  }
-  Tensor features(const Tensor& x) override { return x.flatten(1).mean(1, true); }
+  Hungry(const models::NetworkOptions& options, std::int64_t most)
+      : Network(options, 5), most_(most) {}
   Tensor forward(const Tensor& x) override {
     TORCH_CHECK(x.size(0) <= most_,
                 "DefaultCPUAllocator: not enough memory: you tried to allocate");
-    return torch::linear(features(x), weight_, bias_).squeeze(1);
+    return Network::forward(x);
   }
-  Tensor output_weight_tensor() const override { return weight_; }
-  Tensor output_bias_tensor() const override { return bias_; }
 
  private:
   std::int64_t most_;
-  Tensor weight_, bias_;
 };
 
 TEST(Memory, ABatchThatDoesNotFitNamesTheSizeThatDoes) {
@@ -238,29 +225,35 @@ TEST(Memory, TheAllocatorOfLibTorchIsUnderstood) {
 
 TEST(TargetScaleTest, ClosedForms) {
   const std::vector<double> labels = {1, 3, 8};
-  const TargetScale standard = TargetScale::of("standardize", labels);
+  const TargetScale standard = TargetScale::of(TargetScaling::kStandardize, labels);
   EXPECT_DOUBLE_EQ(standard.offset, 4);
   EXPECT_DOUBLE_EQ(standard.factor, std::sqrt((9 + 1 + 16) / 2.0));
-  const TargetScale maximum = TargetScale::of("maximum", {-9, 3});
+  const TargetScale maximum = TargetScale::of(TargetScaling::kMaximum, {-9, 3});
   EXPECT_DOUBLE_EQ(maximum.scaled(-9), -1);
-  EXPECT_TRUE(TargetScale::of("none", labels).is_identity());
+  EXPECT_TRUE(TargetScale::of(TargetScaling::kNone, labels).is_identity());
   expect_error<core::InputError>(
       [] {
-        TargetScale::of("standardize", {4, 4, 4});
+        TargetScale::of(TargetScaling::kStandardize, {4, 4, 4});
       },
       {"standardize", "all equal"});
-  expect_error<core::InputError>([] { TargetScale::of("standardize", {4}); }, {"all equal"});
-  expect_error<core::InputError>([] { TargetScale::of("maximum", {0, 0}); }, {"all zero"});
+  expect_error<core::InputError>([] { TargetScale::of(TargetScaling::kStandardize, {4}); },
+                                 {"all equal"});
+  expect_error<core::InputError>(
+      [] {
+        TargetScale::of(TargetScaling::kMaximum, {0, 0});
+      },
+      {"all zero"});
 }
 
 TEST(TargetScaleTest, InCountsTheScoreIsTheScaledOneScaledBack) {
-  for (const char* architecture : {"media2019", "cnn4", "gp_unet"}) {
+  for (const auto architecture : {models::Architecture::kMedia2019, models::Architecture::kCnn4,
+                                  models::Architecture::kGpUnet}) {
     models::NetworkOptions options;
     options.architecture = architecture;
     options.first_features = 4;
-    options.init = "he";
+    options.init = models::Init::kHe;
     options.input_zyx = {6, 8, 10};
-    if (options.architecture == "media2019") {
+    if (options.architecture == models::Architecture::kMedia2019) {
       options.input_zyx = {20, 21, 22};
       options.blocks = options.convolutions_per_block = 1;
       options.fully_connected = {5};
@@ -337,20 +330,21 @@ TEST(PlateauTest, AsPyTorch) {
 TEST(TorchSetup, DeterminismReachesLibTorch) {
   at::Context& context = at::globalContext();
   const int threads = at::get_num_threads();
-  set_up_torch({threads, false, false});
+  models::set_up_torch({threads, false, false});
   EXPECT_FALSE(context.deterministicAlgorithms());
   EXPECT_FALSE(context.deterministicCuDNN());
   EXPECT_TRUE(context.benchmarkCuDNN());
-  set_up_torch({threads, false, true});
+  models::set_up_torch({threads, false, true});
   EXPECT_TRUE(context.deterministicAlgorithms());
   EXPECT_TRUE(context.deterministicAlgorithmsWarnOnly());
   EXPECT_TRUE(context.deterministicCuDNN());
   EXPECT_FALSE(context.benchmarkCuDNN());
   EXPECT_STREQ(std::getenv("CUBLAS_WORKSPACE_CONFIG"), ":4096:8");
   context.setDeterministicAlgorithms(false, true);
-  EXPECT_NE(determinism_note({}, c10::kCPU).find("equal bits"), std::string::npos);
-  EXPECT_NE(determinism_note({}, c10::kCUDA).find("max-pooling"), std::string::npos);
-  EXPECT_NE(determinism_note({1, true, false}, c10::kCUDA).find("differ"), std::string::npos);
+  EXPECT_NE(models::determinism_note({}, c10::kCPU).find("equal bits"), std::string::npos);
+  EXPECT_NE(models::determinism_note({}, c10::kCUDA).find("max-pooling"), std::string::npos);
+  EXPECT_NE(models::determinism_note({1, true, false}, c10::kCUDA).find("differ"),
+            std::string::npos);
 }
 
 TEST(StepReportTest, ALineHasTheFiguresAndTheTimeLeft) {

@@ -1,14 +1,25 @@
-// What a training says while an epoch runs: a bar or a line every ten seconds, or a line per step.
+// What a training says of itself: training.tsv, a line per epoch, and while an epoch runs a bar or
+// a line every ten seconds, or a line per step.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/log.h"
+#include "train/checkpoint.h"
 
 namespace epvs::train {
+
+/// Atomic; one row per epoch.
+void write_training_table(const std::filesystem::path& path, const std::vector<EpochRow>& history);
+
+/// The line of the last epoch of `history` (not empty), with the time left of `epochs`.
+std::string epoch_line(const std::vector<EpochRow>& history, std::int64_t epochs,
+                       bool has_validation);
 
 /// A step is a batch.
 struct StepFigures {

@@ -1,4 +1,4 @@
-#include "train/torch_setup.h"
+#include "models/torch_setup.h"
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <limits>
 
-namespace epvs::train {
+namespace epvs::models {
 
 void set_up_torch(const TorchSettings& settings) {
 #ifdef __GLIBC__
@@ -46,4 +46,4 @@ std::string determinism_note(const TorchSettings& settings, const c10::Device& d
          "none and adds with atomics: its windows do not overlap here, so each sum has one term";
 }
 
-}  // namespace epvs::train
+}  // namespace epvs::models

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace epvs::train {
+namespace epvs::models {
 
 struct TorchSettings {
   int threads = 1;
@@ -23,4 +23,4 @@ void set_up_torch(const TorchSettings& settings);
 /// What a reader of results must know about equal runs on `device`, for the provenance.
 std::string determinism_note(const TorchSettings& settings, const c10::Device& device);
 
-}  // namespace epvs::train
+}  // namespace epvs::models

@@ -7,7 +7,7 @@
 #include "core/table.h"
 #include "data/cohort/cohort.h"
 
-namespace epvs::models {
+namespace epvs::data {
 
 /// One line per number (minimum, maximum, mean, sample standard deviation) or per level of a
 /// category (count): `characteristic level unit of n count minimum maximum mean sd`. `of` says what
@@ -22,7 +22,7 @@ namespace epvs::models {
 ///
 /// `participants` may be empty. Throws InputError when it lacks a participant of the cohort or has
 /// one twice.
-core::Table cohort_characteristics(const data::CohortReader& cohort,
+core::Table cohort_characteristics(const CohortReader& cohort,
                                    const std::filesystem::path& participants);
 
-}  // namespace epvs::models
+}  // namespace epvs::data

@@ -1,4 +1,4 @@
-#include "models/inspect_characteristics.h"
+#include "data/cohort/characteristics.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 #include "core/text.h"
 #include "data/formats/volume.h"
 
-namespace epvs::models {
+namespace epvs::data {
 
 namespace fs = std::filesystem;
 
@@ -22,7 +22,7 @@ namespace {
 /// A scan once, whatever the number of regions it is in.
 struct CohortScan {
   std::string participant;
-  data::Geometry geometry;
+  Geometry geometry;
   core::Json facts;
 };
 
@@ -30,10 +30,10 @@ std::string key_of(const std::string& participant, const std::string& session) {
   return session.empty() ? participant : participant + " " + session;
 }
 
-std::map<std::string, CohortScan> scans_of(const data::CohortReader& cohort) {
+std::map<std::string, CohortScan> scans_of(const CohortReader& cohort) {
   std::map<std::string, CohortScan> scans;
   for (const std::string& region : cohort.regions()) {
-    for (const data::CohortRow& row : cohort.rows(region)) {
+    for (const CohortRow& row : cohort.rows(region)) {
       scans.emplace(key_of(row.participant_id, row.session_id),
                     CohortScan{row.participant_id, row.source, core::Json::object()});
     }
@@ -198,7 +198,7 @@ void describe_scans(const std::map<std::string, CohortScan>& scans, const Partic
   const std::string maker_column = table.column({"manufacturer"});
   for (const auto& [key, scan] : scans) {
     const Eigen::Vector3d mm = scan.geometry.spacing_mm();
-    const auto slice = static_cast<Eigen::Index>(data::slice_axis(scan.geometry));
+    const auto slice = static_cast<Eigen::Index>(slice_axis(scan.geometry));
     in_plane.push_back(0.5 * (mm.sum() - mm[slice]));
     through.push_back(mm[slice]);
     thickness.push_back(fact_number(scan, "SliceThickness"));
@@ -223,8 +223,8 @@ void describe_scans(const std::map<std::string, CohortScan>& scans, const Partic
 }
 
 /// How many scans were found, excluded (per region and reason) and failed.
-void describe_selection(const data::CohortReader& cohort,
-                        const std::map<std::string, CohortScan>& scans, Characteristics& out) {
+void describe_selection(const CohortReader& cohort, const std::map<std::string, CohortScan>& scans,
+                        Characteristics& out) {
   const core::Json provenance = cohort.provenance();
   if (!provenance.contains("scans_found")) {  // simulated, or of an older epvs
     out.levels("scans_found", "", "scans", {});
@@ -246,7 +246,7 @@ void describe_selection(const data::CohortReader& cohort,
 
 }  // namespace
 
-core::Table cohort_characteristics(const data::CohortReader& cohort, const fs::path& participants) {
+core::Table cohort_characteristics(const CohortReader& cohort, const fs::path& participants) {
   const std::map<std::string, CohortScan> scans = scans_of(cohort);
   std::set<std::string> people;
   for (const auto& [key, scan] : scans) people.insert(scan.participant);
@@ -258,4 +258,4 @@ core::Table cohort_characteristics(const data::CohortReader& cohort, const fs::p
   return out.take();
 }
 
-}  // namespace epvs::models
+}  // namespace epvs::data

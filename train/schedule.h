@@ -1,4 +1,4 @@
-// The learning-rate schedule `plateau`: smaller steps when the validation figure stands still.
+// The learning rate over the epochs.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,11 @@
 
 namespace epvs::train {
 
+/// Factor of the learning rate after `epoch` epochs (with a fraction), in 0..1 and never negative.
+/// Of the schedule `plateau` only the warm-up: the rest depends on the run (Plateau).
+double schedule_factor(const TrainOptions& options, double epoch);
+
+/// The schedule `plateau`, smaller steps when the validation figure stands still:
 /// torch.optim.lr_scheduler.ReduceLROnPlateau (mode min, threshold_mode abs, cooldown 0): after
 /// more than train.plateau_epochs epochs in a row whose stop value is not below the best by
 /// train.min_delta, the rate is multiplied by train.step_factor, down to train.final_factor.
