@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "train/distributed/process_group.h"
 #include "train/examples.h"
 #include "train/options.h"
-#include "train/process_group.h"
 
 namespace epvs::train {
 

@@ -62,7 +62,7 @@ struct AugmentationOptions {
   double translation_voxels = 2.0;  ///< uniform on +- this along each axis (P1)
 
   // Imitation of clinical scans (P2's future work), off by default; see
-  // train/clinical_augmentation.h.
+  // train/augmentation/clinical_augmentation.h.
   double clinical_probability = 0.5;                ///< of each part
   std::vector<double> slice_thickness_mm = {0, 0};  ///< uniform between; 0, 0: off
   double slice_gap_fraction = 0.0;                  ///< largest gap, as a fraction of the thickness

@@ -16,7 +16,7 @@
 #include "core/version.h"
 #include "models/device.h"
 #include "models/precision.h"
-#include "train/preview.h"
+#include "train/augmentation/preview.h"
 #include "train/resolve_recipe.h"
 
 namespace epvs::train {

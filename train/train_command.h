@@ -10,7 +10,7 @@
 
 #include "core/command.h"
 #include "models/torch_setup.h"
-#include "train/process_group.h"
+#include "train/distributed/process_group.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
 

@@ -15,12 +15,12 @@
 #include "models/cohort_tensors.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
+#include "train/distributed/process_group.h"
 #include "train/epoch_plan.h"
 #include "train/examples.h"
-#include "train/monitor.h"
+#include "train/monitor/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
-#include "train/process_group.h"
 #include "train/training_log.h"
 #include "train/training_step.h"
 #include "train/validation.h"
@@ -55,8 +55,8 @@ struct TrainingSummary {
 /// resumed training is bit-equal to an uninterrupted one, also from a checkpoint within an epoch.
 ///
 /// In a process group every process has a trainer and calls the same functions. A batch is that of
-/// all processes together; each computes its share of it. Rank 0 alone reads and writes the run folder
-/// and decides when to stop.
+/// all processes together; each computes its share of it. Rank 0 alone reads and writes the run
+/// folder and decides when to stop.
 class Trainer {
  public:
   /// Builds the network and the optimiser. All references must outlive the trainer.

@@ -7,8 +7,8 @@
 #include <string>
 
 #include "core/error.h"
-#include "train/augmentation.h"
-#include "train/clinical_augmentation.h"
+#include "train/augmentation/augmentation.h"
+#include "train/augmentation/clinical_augmentation.h"
 #include "train/loss.h"
 
 namespace epvs::train {

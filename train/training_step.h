@@ -9,10 +9,10 @@
 
 #include "models/network.h"
 #include "models/precision.h"
+#include "train/distributed/process_group.h"
 #include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/options.h"
-#include "train/process_group.h"
 #include "train/target_scale.h"
 
 namespace epvs::train {

@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "tests/support/test_support.h"
-#include "train/clinical_augmentation.h"
+#include "train/augmentation/clinical_augmentation.h"
 
 namespace epvs::train {
 namespace {

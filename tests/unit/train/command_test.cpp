@@ -486,11 +486,11 @@ TEST_F(TrainCommandTest, TheNetworkComesFromInit) {
 TEST_F(TrainCommandTest, FineTuningNeverGivesWorseWeightsThanItStartedFrom) {
   ASSERT_EQ(train("first", {"--set", "train.epochs=12"}).exit_code, 0);
   // Steps of the output bias so large that every epoch is worse.
-  const CommandResult second = train(
-      "second", {"--init", (folder_ / "first").string(), "--set",
-                 "train.freeze=down_*,bottom_*,up_*,output.weight", "--set", "train.optimizer=sgd",
-                 "--set", "train.learning_rate=20", "--set", "train.clip_norm=1", "--set",
-                 "train.epochs=3"});
+  const CommandResult second =
+      train("second", {"--init", (folder_ / "first").string(), "--set",
+                       "train.freeze=down_*,bottom_*,up_*,output.weight", "--set",
+                       "train.optimizer=sgd", "--set", "train.learning_rate=20", "--set",
+                       "train.clip_norm=1", "--set", "train.epochs=3"});
   expect_failure(second, 0,
                  {"before training, the weights of --init", "no epoch was better", "best epoch 0"});
   EXPECT_EQ(file("first/scores.tsv"), file("second/scores.tsv"));

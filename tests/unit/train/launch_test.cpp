@@ -1,11 +1,11 @@
 // The variables of torchrun, mpirun and srun, as those programs set them.
-#include "train/launch.h"
+#include "train/distributed/launch.h"
 
 #include <gtest/gtest.h>
 
 #include "core/error.h"
 #include "tests/support/test_support.h"
-#include "train/collectives.h"
+#include "train/distributed/collectives.h"
 
 namespace epvs::train {
 namespace {

@@ -12,7 +12,7 @@
 #include "models/safetensors.h"
 #include "tests/support/test_support.h"
 #include "train/adadelta.h"
-#include "train/augmentation.h"
+#include "train/augmentation/augmentation.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 

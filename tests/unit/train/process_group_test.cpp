@@ -11,7 +11,7 @@
 
 #include "core/error.h"
 #include "tests/support/test_support.h"
-#include "train/process_group.h"
+#include "train/distributed/process_group.h"
 
 namespace epvs::train {
 namespace {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "train/launch.h"
+#include "train/distributed/launch.h"
 
 namespace epvs::train {
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "train/collectives.h"
-#include "train/launch.h"
+#include "train/distributed/collectives.h"
+#include "train/distributed/launch.h"
 #include "train/optimizer.h"
 
 namespace epvs::train {

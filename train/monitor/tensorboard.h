@@ -1,5 +1,5 @@
 // TensorBoard event files without TensorFlow: TFRecord frames around protocol buffers
-// (train/tensorboard_event.proto).
+// (train/monitor/tensorboard_event.proto).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-#include "train/augmentation.h"
+#include "train/augmentation/augmentation.h"
 
 #include <Eigen/Core>
 #include <Eigen/Geometry>

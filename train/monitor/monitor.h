@@ -9,7 +9,7 @@
 
 #include "models/network.h"
 #include "train/checkpoint.h"
-#include "train/tensorboard.h"
+#include "train/monitor/tensorboard.h"
 
 namespace epvs::train {
 

@@ -1,4 +1,4 @@
-#include "train/clinical_augmentation.h"
+#include "train/augmentation/clinical_augmentation.h"
 
 #include <algorithm>
 #include <cmath>

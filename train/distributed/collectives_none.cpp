@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "core/error.h"
-#include "train/collectives.h"
+#include "train/distributed/collectives.h"
 
 namespace epvs::train {
 

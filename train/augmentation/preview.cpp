@@ -1,10 +1,10 @@
-#include "train/preview.h"
+#include "train/augmentation/preview.h"
 
 #include <algorithm>
 
 #include "core/error.h"
-#include "train/augmentation.h"
-#include "train/clinical_augmentation.h"
+#include "train/augmentation/augmentation.h"
+#include "train/augmentation/clinical_augmentation.h"
 
 namespace epvs::train {
 

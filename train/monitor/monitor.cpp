@@ -1,7 +1,7 @@
-#include "train/monitor.h"
+#include "train/monitor/monitor.h"
 
 #include "core/files.h"
-#include "train/preview.h"
+#include "train/augmentation/preview.h"
 
 namespace epvs::train {
 

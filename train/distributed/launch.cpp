@@ -1,4 +1,4 @@
-#include "train/launch.h"
+#include "train/distributed/launch.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

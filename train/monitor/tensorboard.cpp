@@ -1,4 +1,4 @@
-#include "train/tensorboard.h"
+#include "train/monitor/tensorboard.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "train/process_group.h"
+#include "train/distributed/process_group.h"
 
 #include <fmt/format.h>
 #include <torch/torch.h>

@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "train/collectives.h"
+#include "train/distributed/collectives.h"
 
 namespace epvs::train {
 
