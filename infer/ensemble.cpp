@@ -1,7 +1,7 @@
 #include "infer/ensemble.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/version.h>
 
 #include <cmath>
 
@@ -10,6 +10,7 @@
 #include "models/cohort_tensors.h"
 #include "models/device.h"
 #include "models/precision.h"
+#include "models/torch.h"
 #include "models/weights.h"
 
 namespace epvs::infer {

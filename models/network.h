@@ -1,14 +1,13 @@
 // The networks as one Torch module, made of the layers of models/layers.h.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <vector>
 
 #include "models/layers.h"
 #include "models/network_layers.h"
 #include "models/network_options.h"
+#include "models/torch.h"
 
 namespace epvs::models {
 

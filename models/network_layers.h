@@ -1,9 +1,8 @@
 // The layers that the networks are made of.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "models/layers.h"
+#include "models/torch.h"
 
 namespace epvs::models {
 

@@ -6,20 +6,15 @@ PaperInput compare_with_paper(Architecture architecture,
                               const data::PreprocessingOptions& prepared) {
   PaperInput input;
   data::PreprocessingOptions of_paper = prepared;
-  if (architecture == Architecture::kMedia2019) {
-    input.paper = "Dubost et al. 2019 (Medical Image Analysis)";
-    input.preset = "p1";
-    of_paper.spacing_mm = {0.5, 0.5, 0.5};
-    of_paper.crop_voxels = {168, 128, 84};
-    of_paper.normalisation = "max";
-    if (prepared.registration == "none") of_paper.registration = "rigid";
-  } else {
-    input.paper = "Dubost et al. 2019 (MLCN)";
-    input.preset = "p2";
-    of_paper.spacing_mm = {0.5, 0.5, 0.8};
-    of_paper.normalisation = "minmax";
-    of_paper.registration = "none";
-  }
+  const bool is_p1 = architecture == Architecture::kMedia2019;
+  const auto preset = data::PreprocessingOptions::of(is_p1 ? data::Preset::kP1 : data::Preset::kP2,
+                                                     prepared.region);
+  of_paper.spacing_mm = preset.spacing_mm;
+  of_paper.normalisation = preset.normalisation;
+  of_paper.registration = preset.registration;
+  if (is_p1) of_paper.crop_voxels = {168, 128, 84};
+  input.paper = is_p1 ? "Dubost et al. 2019 (Medical Image Analysis)" : "Dubost et al. 2019 (MLCN)";
+  input.preset = is_p1 ? "p1" : "p2";
   input.differences = of_paper.differences(prepared);
   return input;
 }

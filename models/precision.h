@@ -1,9 +1,8 @@
 // Mixed precision: convolutions in 16 bits, everything else and all weights in float32.
 #pragma once
 
-#include <torch/torch.h>
-
 #include "models/precision_names.h"
+#include "models/torch.h"
 
 namespace epvs::models {
 

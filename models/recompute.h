@@ -2,10 +2,10 @@
 // pass instead of being kept (Chen et al., arXiv 1604.06174).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <vector>
+
+#include "models/torch.h"
 
 namespace epvs::models {
 

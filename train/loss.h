@@ -1,10 +1,9 @@
 // Training losses on scores: the rows of P1 Table 3 and a few more.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
 
+#include "models/torch.h"
 #include "train/options.h"
 
 namespace epvs::train {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
+#include <torch/optim.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "models/torch.h"
 #include "train/adadelta.h"
 
 namespace epvs::train {

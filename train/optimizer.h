@@ -2,14 +2,13 @@
 // LibTorch's own and Adadelta (train/adadelta.h).
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "models/network.h"
+#include "models/torch.h"
 #include "train/options.h"
 
 namespace epvs::train {

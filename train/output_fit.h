@@ -1,14 +1,13 @@
 // The start of the output unit: fitted to the labels instead of drawn at random.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <Eigen/Core>
 #include <functional>
 #include <vector>
 
 #include "models/cohort_tensors.h"
 #include "models/network.h"
+#include "models/torch.h"
 #include "train/examples.h"
 
 namespace epvs::train {

@@ -2,12 +2,11 @@
 // is saved, scored and shown gives counts.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
 
 #include "core/json.h"
 #include "models/network.h"
+#include "models/torch.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 

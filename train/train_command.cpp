@@ -1,7 +1,6 @@
 #include "train/train_command.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 #include <torch/version.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "core/version.h"
 #include "models/device.h"
 #include "models/precision.h"
+#include "models/torch.h"
 #include "train/augmentation/preview.h"
 #include "train/resolve_recipe.h"
 

@@ -1,8 +1,6 @@
 // The training loop.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -13,6 +11,7 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "models/cohort_tensors.h"
+#include "models/torch.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
 #include "train/distributed/process_group.h"

@@ -1,6 +1,7 @@
 #include "train/training_step.h"
 
 #include <fmt/format.h>
+#include <torch/nn/utils/clip_grad.h>
 
 #include <cmath>
 #include <limits>

@@ -1,14 +1,13 @@
 // One step of a training: a batch forward and backward, and the update of the weights.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <vector>
 
 #include "models/network.h"
 #include "models/precision.h"
+#include "models/torch.h"
 #include "train/distributed/process_group.h"
 #include "train/examples.h"
 #include "train/optimizer.h"

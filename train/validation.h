@@ -1,8 +1,6 @@
 // What an epoch's end finds: scores of the validation scans, their figures, and the best epoch.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <vector>
 
@@ -10,6 +8,7 @@
 #include "models/cohort_tensors.h"
 #include "models/network.h"
 #include "models/precision.h"
+#include "models/torch.h"
 #include "train/checkpoint.h"
 #include "train/examples.h"
 #include "train/options.h"

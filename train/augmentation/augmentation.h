@@ -2,13 +2,12 @@
 // pass. The parameters depend on (seed, epoch, participant) only, never on batches or timing.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "models/torch.h"
 #include "train/options.h"
 
 namespace epvs::train {

@@ -3,13 +3,12 @@
 // volume's own grid, on its device; voxels that are exactly zero (outside the region) stay zero.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "models/torch.h"
 #include "train/options.h"
 
 namespace epvs::train {

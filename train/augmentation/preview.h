@@ -1,8 +1,6 @@
 // A picture of what augmentation does, to look at before a long training.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -10,6 +8,7 @@
 
 #include "data/formats/png.h"
 #include "models/cohort_tensors.h"
+#include "models/torch.h"
 #include "train/options.h"
 
 namespace epvs::train {

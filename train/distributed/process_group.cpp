@@ -1,7 +1,6 @@
 #include "train/distributed/process_group.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include <functional>
 
 #include "core/error.h"
+#include "models/torch.h"
 
 namespace epvs::train {
 

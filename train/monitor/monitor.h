@@ -1,13 +1,12 @@
 // What a training shows in TensorBoard: curves, histograms of the weights, an attention map.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <filesystem>
 #include <vector>
 
 #include "models/network.h"
+#include "models/torch.h"
 #include "train/checkpoint.h"
 #include "train/monitor/tensorboard.h"
 

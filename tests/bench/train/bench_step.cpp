@@ -7,7 +7,6 @@
 // docs/results/training-speed.md as TSV.
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <torch/torch.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "models/network.h"
+#include "models/torch.h"
 #include "models/torch_setup.h"
 #include "train/training_step.h"
 

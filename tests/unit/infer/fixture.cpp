@@ -1,6 +1,5 @@
 #include "tests/unit/infer/fixture.h"
-
-#include <torch/torch.h>
+#include "models/torch.h"
 
 #include "core/random.h"
 #include "data/cohort/source_space.h"

@@ -211,7 +211,7 @@ TEST(PrecisionTest, OfFloat32IsEveryDevice) {
 }
 
 TEST(PrecisionTest, OnTheGpuBf16IsNearFloat32) {
-  if (!torch::cuda::is_available()) GTEST_SKIP() << "LibTorch sees no GPU";
+  if (!torch::cuda::is_available()) EPVS_SKIP_WITHOUT("gpu", "LibTorch sees no GPU");
   for (const Case& one : cases()) {
     const auto network = make_network(one.options, 5);
     network->to(torch::kCUDA);

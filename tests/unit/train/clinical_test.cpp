@@ -1,11 +1,11 @@
 // Augmentation that imitates clinical scans: identities, closed forms, one seed one result.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 
 #include "core/error.h"
 #include "core/random.h"
+#include "models/torch.h"
 #include "tests/support/test_support.h"
 #include "train/augmentation/clinical_augmentation.h"
 

@@ -1,6 +1,5 @@
 // Optimisers against PyTorch, losses by finite differences, augmentation by closed forms.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <cmath>
 #include <numbers>
@@ -10,6 +9,7 @@
 #include "core/random.h"
 #include "models/network.h"
 #include "models/safetensors.h"
+#include "models/torch.h"
 #include "tests/support/test_support.h"
 #include "train/adadelta.h"
 #include "train/augmentation/augmentation.h"

@@ -3,13 +3,13 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <functional>
 
 #include "core/error.h"
+#include "models/torch.h"
 #include "tests/support/test_support.h"
 #include "train/distributed/process_group.h"
 

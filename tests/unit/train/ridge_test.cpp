@@ -1,7 +1,6 @@
 // The ridge regression against its own equations, and the output unit that it starts.
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 
 #include <Eigen/LU>
 #include <cmath>
@@ -10,6 +9,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "models/network.h"
+#include "models/torch.h"
 #include "tests/support/test_support.h"
 #include "train/output_fit.h"
 
