@@ -40,7 +40,9 @@ TEST(TensorBoard, AnotherProgramReadsTheEvents) {
   writer.scalar("train/loss", 300, 1.5);
   writer.scalar("not finite", 300, std::nan(""));
   writer.histogram("weights", 2, {0.0F, 1.0F, 1.0F, 3.0F});
-  const std::string png("PNG\0DATA\xFF", 9);
+  const std::string png =
+      "PNG\xFF"
+      "DATA";
   writer.image("map", 1, 4, 3, png);
   writer.flush();
   const auto events = read_events(*python, writer.path(), folder / "events.json");
@@ -57,7 +59,9 @@ TEST(TensorBoard, AnotherProgramReadsTheEvents) {
   EXPECT_EQ(events[2]["counts"][10], 2.0);
   EXPECT_EQ(events[2]["counts"][29], 1.0);
   EXPECT_EQ(events[3]["step"], 1);
-  EXPECT_EQ(events[3]["image"], core::Json({4, 3, 3, "PNG\u0000DATA\u00FF"}));
+  EXPECT_EQ(events[3]["image"], core::Json({4, 3, 3,
+                                            "PNG\u00FF"
+                                            "DATA"}));
 }
 
 }  // namespace
