@@ -33,10 +33,7 @@ if(NOT EPVS_WITH_ITK STREQUAL "OFF")
   # Debian's ITK configuration talks at length.
   set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
   find_package(ITK 5.2 QUIET CONFIG COMPONENTS
-               ITKCommon ITKTransform ITKTransformFactory ITKIOTransformBase ITKIOTransformInsightLegacy
-               ITKIOTransformMatlab ITKMetricsv4 ITKOptimizersv4 ITKRegistrationMethodsv4
-               ITKImageGrid ITKImageFunction ITKSmoothing ITKImageIntensity ITKThresholding
-               ITKIOImageBase ITKBiasCorrection ITKDisplacementField ITKSpatialObjects)
+               ITKCommon ITKImageGrid ITKThresholding ITKBiasCorrection)
   unset(CMAKE_MESSAGE_LOG_LEVEL)
   set(EPVS_HAS_ITK ${ITK_FOUND})
   if(EPVS_WITH_ITK STREQUAL "ON" AND NOT ITK_FOUND)
@@ -119,7 +116,7 @@ endif()
 
 function(epvs_print_summary)
   message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
-  message(STATUS "  ITK (data/prepare, prepare):     ${EPVS_HAS_ITK} ${ITK_VERSION}")
+  message(STATUS "  ITK (N4 in prepare):             ${EPVS_HAS_ITK} ${ITK_VERSION}")
   message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}")
   message(STATUS "  several processes (c10d): Gloo ${EPVS_HAS_GLOO}, NCCL ${EPVS_HAS_NCCL}")
   message(STATUS "  tests: ${EPVS_BUILD_TESTS}, "

@@ -91,8 +91,8 @@ namespace {
 
 /// N4: the field on the scan's grid, with its logarithm and the mask, per voxel.
 constexpr std::uintmax_t kBiasBytes = 24;
-/// Sample points and working grids of the deformable stage.
-constexpr std::uintmax_t kDeformableBytes = 96 * kMiB;
+/// The program elastix, per voxel of both scans: 18 to 20 were measured.
+constexpr std::uintmax_t kElastixBytes = 24;
 /// Labels of a head on a grid of 1 mm.
 constexpr std::uintmax_t kDeformedAtlasBytes = 48 * kMiB;
 
@@ -105,16 +105,19 @@ std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options
     const auto voxels = voxels_of(path);
     need += voxels ? *voxels * bytes_per_voxel : kUnknownScan;
   };
-  add(input.scan, 10);
+  add(input.scan, 10 + (options.registers() ? kElastixBytes : 0));
   const bool biased = std::any_of(regions.begin(), regions.end(), [](const auto& region) {
     return region.bias_correction == BiasCorrection::kN4;
   });
   if (biased) add(input.scan, kBiasBytes);
   if (options.atlas_registration == AtlasRegistration::kDeformable) {
-    need += kDeformableBytes + kDeformedAtlasBytes * options.atlases.size();
+    need += kDeformedAtlasBytes * options.atlases.size();
   }
+  if (!options.template_scan.empty()) add(options.template_scan, kElastixBytes);
   if (!options.uses_atlas()) {
-    if (options.labels_space == LabelsSpace::kT1w && !input.t1w.empty()) add(input.t1w, 14);
+    if (options.labels_space == LabelsSpace::kT1w && !input.t1w.empty()) {
+      add(input.t1w, 14 + kElastixBytes);
+    }
     try {
       if (!options.white_matter.empty()) add(labels_of(input, options.white_matter), 8);
       add(label_file(input, options.labels), 8);

@@ -125,8 +125,8 @@ core::Manual PrepareCommand::manual() const {
       "interest).",
       "F Dubost et al. Automated quantification of enlarged perivascular spaces in clinical brain "
       "MRI across sites. MLCN 2019 (preset p2).",
-      "D Mattes et al. PET-CT image registration in the chest using free-form deformations. IEEE "
-      "TMI 22:120, 2003 (registration)."};
+      "S Klein et al. elastix: a toolbox for intensity-based medical image registration. IEEE TMI "
+      "29:196, 2010 (registration)."};
   manual.uses_threads = true;
   return manual;
 }

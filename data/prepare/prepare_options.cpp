@@ -122,15 +122,9 @@ RegionRules PrepareOptions::region_rules() const {
   return {label_interpolation == LabelInterpolation::kNearest, cso_above_mm, cso_slab_mm};
 }
 
-RegistrationOptions PrepareOptions::affine_registration() const {
-  return {};
-}
-
-RegistrationOptions PrepareOptions::rigid_registration() const {
-  RegistrationOptions options;
-  options.motion = Motion::kRigid;
-  options.level_spacing_mm = {8.0, 4.0, 2.0, 0.0};
-  return options;
+bool PrepareOptions::registers() const {
+  return uses_atlas() || labels_space == LabelsSpace::kT1w ||
+         registration == GridRegistration::kRigid;
 }
 
 void PrepareOptions::check_sources() const {

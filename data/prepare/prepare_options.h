@@ -10,7 +10,6 @@
 #include "core/parameters.h"
 #include "data/cohort/preprocessing.h"
 #include "data/formats/orientation.h"
-#include "data/prepare/registration/registration.h"
 #include "data/prepare/stages/cut_region.h"
 
 namespace epvs::data {
@@ -85,8 +84,8 @@ struct PrepareOptions {
   RegionTable white_matter_table() const;
   RegionRules region_rules() const;
   OrientationRule orientation() const { return OrientationRule(assume_orientation); }
-  RegistrationOptions affine_registration() const;
-  RegistrationOptions rigid_registration() const;
+  /// Does a scan have to be registered to a template or to its T1w scan?
+  bool registers() const;
 
  private:
   void check_sources() const;

@@ -26,8 +26,7 @@ struct LocatedScan {
 };
 
 LocatedScan locate(const ScanInput& input, const SharedInputs& shared,
-                   const std::vector<PreprocessingOptions>& regions, int threads,
-                   KnownRegistrations& known) {
+                   const std::vector<PreprocessingOptions>& regions, KnownRegistrations& known) {
   LocatedScan located;
   located.read = read_checked_scan(input, shared.options.orientation());
   const auto any = [&regions](const auto& says) {
@@ -37,7 +36,7 @@ LocatedScan locate(const ScanInput& input, const SharedInputs& shared,
     located.read.scan.image = correct_bias(located.read.scan.image);
   }
   const bool rigid = any([](const auto& o) { return o.registration == GridRegistration::kRigid; });
-  located.labels = locate_labels(input, located.read.scan.image, shared, rigid, threads, known);
+  located.labels = locate_labels(input, located.read.scan.image, shared, rigid, known);
   return located;
 }
 
@@ -91,6 +90,7 @@ void complete(QcRow& qc, const LocatedScan& located, const Volume<float>& canoni
   qc.mi_before = labels.fit.information_before;
   qc.mi_after = labels.fit.information_after;
   qc.overlap = labels.fit.overlap;
+  qc.jacobian_min = labels.fit.jacobian_min;
   qc.sharpness_per_mm = sharpness_per_mm(canonical, box_around(mask, kSharpnessMarginMm));
   qc.reasons = located.read.scan.header.concerns;
   for (const std::string& reason : reasons_of(qc)) qc.reasons.push_back(reason);
@@ -116,7 +116,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
                           const std::vector<PreprocessingOptions>& regions, int threads,
                           KnownRegistrations known) {
   const auto start = std::chrono::steady_clock::now();
-  const LocatedScan located = locate(input, shared, regions, threads, known);
+  const LocatedScan located = locate(input, shared, regions, known);
   const Volume<float>& scan = located.read.scan.image;
   const Volume<float> canonical = to_canonical(scan);
   const ScanOrigin origin = origin_of(input, located, shared);
@@ -142,6 +142,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
   result.picture = picture_of(input, located.labels, canonical, pictured, threads);
   result.facts = located.read.facts;
   result.transforms = located.labels.transforms;
+  result.deformation = located.labels.deformation;
   result.warnings = located.read.scan.header.warnings;
   result.warnings.insert(result.warnings.end(), located.labels.warnings.begin(),
                          located.labels.warnings.end());
@@ -153,7 +154,7 @@ PreparedScan prepare_scan(const ScanInput& input, const SharedInputs& shared,
 std::vector<Shape> region_extents(const ScanInput& input, const SharedInputs& shared,
                                   const std::vector<PreprocessingOptions>& regions, int threads,
                                   KnownRegistrations& known) {
-  const LocatedScan located = locate(input, shared, regions, threads, known);
+  const LocatedScan located = locate(input, shared, regions, known);
   std::vector<Shape> extents;
   for (const PreprocessingOptions& options : regions) {
     extents.push_back(region_extent(

@@ -31,6 +31,7 @@ struct PreparedScan {
   std::vector<PreparedRegion> regions;
   std::vector<MissingRegion> missing;
   std::vector<NamedTransform> transforms;
+  std::optional<Deformation> deformation;
   std::vector<std::string> warnings;
   core::Json facts;  ///< sidecar_facts of the scan
   Picture picture;

@@ -131,6 +131,11 @@ void PreparedParts::save(const ScanInput& input, const PreparedScan& scan,
     write_transform(qc_ / "transforms" / transform_file_name(input.key(), transform.name),
                     transform.matrix);
   }
+  if (scan.deformation) {
+    write_deformation(
+        qc_ / "transforms" / transform_file_name(input.key(), "from-T2w_to-template_deformable"),
+        *scan.deformation);
+  }
   core::Json document;
   document["hash"] = hash(input);
   document["facts"] = scan.facts;

@@ -255,6 +255,10 @@ class LeftStaysLeftRegistered : public LeftStaysLeft {
   const Eigen::Vector3d cyst_{kCyst[0], kCyst[1], kCyst[2]};
   const Eigen::Matrix4d pose_ = tests::rigid_motion({0.08, -0.04, 0.06}, {4, -6, 5});
 
+  void SetUp() override {
+    EPVS_REQUIRE_ELASTIX();
+    LeftStaysLeft::SetUp();
+  }
   Geometry scan_grid(const Route& route) const {
     return stored_grid(route.order, {84, 100, 40}, {2.2, 2.2, 4.5}, false);
   }

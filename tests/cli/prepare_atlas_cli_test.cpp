@@ -1,10 +1,17 @@
 // `epvs prepare` with registration: by an atlas, by labels of the T1w, moved to the template.
+#include <chrono>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
+#include <thread>
 
+#include "core/files.h"
+#include "core/program.h"
 #include "core/table.h"
 #include "data/cohort/cohort.h"
 #include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
+#include "data/prepare/registration/transform_file.h"
 #include "tests/cli/prepare_fixture.h"
 
 namespace epvs {
@@ -27,6 +34,7 @@ class PrepareByAtlas : public Prepare {
   const Eigen::Vector3d cyst_{-38, 22, 10};
 
   void SetUp() override {
+    EPVS_REQUIRE_ELASTIX();
     write(folder_ / "template.nii.gz", tests::scan_head(centred_grid({64, 74, 64}, {3, 3, 3}),
                                                         Eigen::Matrix4d::Identity(), true));
     write(folder_ / "atlas.nii.gz", cyst_mask(centred_grid({90, 110, 90}, {2, 2, 2})));
@@ -102,6 +110,95 @@ TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
   EXPECT_EQ(reader.read_hard("bg", 0), second.read_hard("bg", 0));
   const core::Table again = core::Table::read(folder_ / "out_qc/qc.tsv");
   EXPECT_NEAR(again.number(0, "mi_after"), qc.number(0, "mi_after"), 0.01);
+}
+
+TEST_F(PrepareByAtlas, TheDeformationIsSavedAndUsedAgain) {
+  expect(by_atlas({"--atlas-registration", "deformable"}), 0, {});
+  const data::CohortReader reader(folder_ / "out.h5");
+  EXPECT_LT((region_centre(reader) - true_centre()).norm(), 1.5);
+  EXPECT_EQ(reader.rows("bg")[0].label_source, "atlas_deformable");
+  const core::Table qc = core::Table::read(folder_ / "out_qc/qc.tsv");
+  EXPECT_GT(qc.number(0, "jacobian_min"), 0.2);
+  fs::rename(folder_ / "out.h5", folder_ / "first.h5");
+  fs::rename(folder_ / "out_qc/transforms", folder_ / "saved");
+  const std::vector<std::string> again = {"--atlas-registration", "deformable", "--transforms",
+                                          "saved"};
+  expect(by_atlas(again), 0, {});
+  const data::CohortReader second(folder_ / "out.h5");
+  EXPECT_EQ(reader.read_hard("bg", 0), second.read_hard("bg", 0));
+  EXPECT_EQ(reader.read_roi("bg", 0), second.read_roi("bg", 0));
+  EXPECT_EQ(reader.rows("bg")[0].ac_slice, second.rows("bg")[0].ac_slice);
+  // An affine transform that was corrected by hand does not fit the deformation any more.
+  data::write_transform(folder_ / "saved/sub-01_from-T2w_to-template_affine_xfm.txt", pose_);
+  fs::remove(folder_ / "out.h5");
+  expect(by_atlas(again), 3, {"another affine transform", "keep the affine and the deformable"});
+}
+
+TEST_F(PrepareByAtlas, IsTheSameForAnyNumberOfThreads) {
+  Volume<std::int16_t> labels = cyst_mask(centred_grid({90, 110, 90}, {2, 2, 2}));
+  labels.geometry.affine = pose_.inverse() * labels.geometry.affine;
+  write(label_path("sub-01"), labels);
+  write(label_path("sub-02"), labels);
+  fs::create_directories(folder_ / "bids/sub-02/anat");
+  fs::copy_file(scan_path("sub-01"), scan_path("sub-02"));
+  std::vector<std::vector<float>> rois;
+  std::vector<std::string> transforms;
+  for (const char* threads : {"1", "2", "4"}) {
+    expect(prepare({"--template", "template.nii.gz", "--registration", "rigid", "--threads",
+                    threads, "--force"}),
+           0, {});
+    const data::CohortReader reader(folder_ / "out.h5");
+    rois.push_back(reader.read_roi("bg", 0));
+    EXPECT_EQ(reader.read_roi("bg", 1), rois.front());  // the same scan
+    transforms.push_back(
+        core::read_text(folder_ / "out_qc/transforms/sub-01_from-T2w_to-template_rigid_xfm.txt"));
+  }
+  EXPECT_EQ(rois[0], rois[1]);
+  EXPECT_EQ(rois[0], rois[2]);
+  EXPECT_EQ(transforms[0], transforms[1]);
+  EXPECT_EQ(transforms[0], transforms[2]);
+}
+
+TEST_F(PrepareByAtlas, WithoutElastixNothingBegins) {
+  const fs::path nothing = folder_ / "nothing";
+  fs::create_directory(nothing);
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", nothing.c_str(), 1);
+  const CommandResult result = by_atlas();
+  ::setenv("PATH", path.c_str(), 1);
+  expect(result, 2, {"needs the program elastix", "apt-get install elastix", "--transforms"});
+}
+
+/// A stand-in for elastix that waits: when prepare is killed, it has to go too.
+TEST_F(PrepareByAtlas, ElastixEndsWithPrepare) {
+  const fs::path bin = folder_ / "bin";
+  fs::create_directory(bin);
+  core::write_text(bin / "elastix",
+                   "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\n"
+                   "echo $$ > \"" +
+                       (folder_ / "pid").string() + "\"\nexec sleep 100\n");
+  fs::permissions(bin / "elastix", fs::perms::owner_all);
+  const std::string path = std::getenv("PATH");
+  core::ProgramCall call;
+  call.program = EPVS_PREPARE;
+  call.arguments = {"bids", "out.h5", "--template", "template.nii.gz", "--atlas", "atlas.nii.gz"};
+  call.errors = folder_ / "err";
+  call.working_folder = folder_.path();
+  call.environment["PATH"] = bin.string() + ":" + path;
+  core::RunningProgram prepare(call);
+  const auto wait_for = [](const auto& done) {
+    for (int i = 0; i < 1000 && !done(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return done();
+  };
+  ASSERT_TRUE(wait_for(
+      [&] { return fs::exists(folder_ / "pid") && !core::read_text(folder_ / "pid").empty(); }));
+  const pid_t elastix = std::stoi(core::read_text(folder_ / "pid"));
+  EXPECT_EQ(::kill(elastix, 0), 0);
+  prepare.send(SIGKILL);
+  EXPECT_EQ(prepare.wait(), 128 + SIGKILL);
+  EXPECT_TRUE(wait_for([&] { return ::kill(elastix, 0) != 0; }));
 }
 
 TEST_F(PrepareByAtlas, P1MovesTheScanToTheTemplate) {

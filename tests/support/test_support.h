@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "core/program.h"
+
 namespace epvs::tests {
 
 /// A new empty folder that is removed with everything in it by the destructor.
@@ -83,6 +85,14 @@ void expect_error(Action&& action, const std::vector<std::string>& texts) {
       FAIL() << (message) << "; EPVS_REQUIRE or CI says that it must be there"; \
     }                                                                           \
     GTEST_SKIP() << (message);                                                  \
+  } while (false)
+
+/// Ends a test of registration where the program elastix is not installed.
+#define EPVS_REQUIRE_ELASTIX()                                                    \
+  do {                                                                            \
+    if (!::epvs::core::find_program("elastix")) {                                 \
+      EPVS_SKIP_WITHOUT("elastix", "elastix is not installed (Debian: elastix)"); \
+    }                                                                             \
   } while (false)
 
 /// The folder of the real scans `name`, or the end of the test.

@@ -1,5 +1,5 @@
-// Bias field of a scan, estimated by N4 (Tustison et al., IEEE TMI 29:1310, 2010; ITK) and divided
-// out.
+// Bias field of a scan, estimated by N4 (Tustison et al., IEEE TMI 29:1310, 2010) and divided out:
+// the only part of prepare that needs ITK.
 #pragma once
 
 #include "data/formats/volume.h"
@@ -14,10 +14,13 @@ struct BiasOptions {
   double convergence = 1e-3;  ///< stops a level when the field changes by less
 };
 
+/// Throws UsageError in an epvs that was built without ITK.
+void require_bias_correction();
+
 /// The scan divided by its bias field; a field of geometric mean 1 over the head (Otsu's
 /// threshold), so that intensities keep their level. Voxels that are not positive stay as they are.
-/// Runs on the threads of limit_registration_threads(); the last digits depend on their number.
-/// Throws InputError when the scan has no two classes of intensity.
+/// Runs on one thread. Throws InputError when the scan has no two classes of intensity, UsageError in
+/// an epvs that was built without ITK.
 Volume<float> correct_bias(const Volume<float>& scan, const BiasOptions& options = {});
 
 }  // namespace epvs::data

@@ -4,26 +4,15 @@
 
 namespace epvs::data {
 
-namespace {
-
-RegistrationOptions levels() {
-  RegistrationOptions options;
-  options.motion = Motion::kRigid;
-  options.level_spacing_mm = {8.0, 4.0, 2.0};
-  return options;
-}
-
-}  // namespace
-
 RegistrationResult register_mirrored(const Volume<float>& fixed, const Volume<float>& moving) {
   Volume<float> mirror = moving;
   mirror.geometry.affine.row(0) *= -1.0;
-  return register_volumes(fixed, mirror, levels());
+  return register_volumes(fixed, mirror, Motion::kRigid);
 }
 
 SidesFit fit_of_sides(const Volume<float>& fixed, const Volume<float>& moving,
                       const Eigen::Matrix4d& fixed_to_moving, const RegistrationResult& mirrored) {
-  return {mutual_information(fixed, moving, fixed_to_moving, levels()), mirrored.information_after};
+  return {mutual_information(fixed, moving, fixed_to_moving), mirrored.information_after};
 }
 
 std::optional<std::string> doubt_of(const SidesFit& fit) {

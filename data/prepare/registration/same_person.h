@@ -22,15 +22,14 @@ struct SidesFit {
   double ratio() const { return information / mirrored; }
 };
 
-/// Measured on public clinical cases (docs/prepare.md): 1.10 to 1.17 for three people, 0.99 to 1.01
+/// Measured on public clinical cases (docs/prepare.md): 1.16 to 1.34 for three people, 0.99 to 1.02
 /// for nine pairs of different ones.
 inline constexpr double kSamePersonRatio = 1.05;
 
-/// `fixed` with the mirror image of `moving`, on levels down to 2 mm. Deterministic. Throws
-/// InputError as register_volumes.
+/// `fixed` with the mirror image of `moving`, rigid. Throws as register_volumes().
 RegistrationResult register_mirrored(const Volume<float>& fixed, const Volume<float>& moving);
 
-/// The fit under a transform, on the level of `mirrored`, so that its two numbers are comparable.
+/// The fit under a transform, beside that of `mirrored`.
 SidesFit fit_of_sides(const Volume<float>& fixed, const Volume<float>& moving,
                       const Eigen::Matrix4d& fixed_to_moving, const RegistrationResult& mirrored);
 

@@ -1,25 +1,19 @@
 #include "data/prepare/registration/transform_file.h"
 
-// Eigen before ITK: ITK includes parts of its own copy, which must find all of ours in place.
-#include <Eigen/Dense>
-
-#include <itkBSplineTransform.h>
-#include <itkCompositeTransform.h>
-#include <itkMatlabTransformIOFactory.h>
-#include <itkMatrixOffsetTransformBase.h>
-#include <itkTransformFactory.h>
-#include <itkTransformFileReader.h>
-#include <itkTxtTransformIOFactory.h>
-
+#include <Eigen/Geometry>
+#include <Eigen/LU>
 #include <cmath>
-#include <mutex>
+#include <optional>
+#include <sstream>
+#include <vector>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "data/prepare/registration/transform_foreign.h"
 
 namespace epvs::data {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -29,169 +23,145 @@ Eigen::Matrix4d mirrored(const Eigen::Matrix4d& matrix) {
   return signs.asDiagonal() * matrix * signs.asDiagonal();
 }
 
-constexpr const char* kHead = "#Insight Transform File V1.0\n";
-
-std::string affine_text(const Eigen::Matrix4d& matrix) {
-  const Eigen::Matrix4d lps = mirrored(matrix);
-  std::string parameters;
-  for (int row = 0; row < 3; ++row) {
-    for (int column = 0; column < 3; ++column) {
-      parameters += core::format_number(lps(row, column)) + " ";
-    }
+void require_invertible(const Eigen::Matrix4d& matrix, const fs::path& path) {
+  const double determinant = matrix.topLeftCorner<3, 3>().determinant();
+  if (!std::isfinite(determinant) || !matrix.allFinite() || std::abs(determinant) < 1e-6) {
+    throw core::InputError(fmt::format("{}: the matrix is singular (determinant {})", path.string(),
+                                       core::format_number(determinant)));
   }
-  for (int row = 0; row < 3; ++row) {
-    parameters += core::format_number(lps(row, 3)) + (row < 2 ? " " : "");
-  }
-  return fmt::format(
-      "Transform: AffineTransform_double_3_3\nParameters: {}\nFixedParameters: 0 0 0\n",
-      parameters);
 }
 
-/// All x, then all y, then all z. The grid's first two axes run against those of LPS.
-std::string spline_text(const Deformation& deformation) {
-  const ControlGrid& grid = deformation.grid();
-  std::string parameters;
-  for (std::size_t axis = 0; axis < 3; ++axis) {
-    for (std::size_t i = 0; i < grid.points(); ++i) {
-      const double value = deformation.coefficients()[3 * i + axis];
-      parameters += " " + core::format_number(axis < 2 ? 0.0 - value : value);
-    }
+/// The numbers of a text; nothing when one of its words is none.
+std::optional<std::vector<double>> numbers_of(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<double> numbers;
+  for (std::string word; stream >> word;) {
+    const auto number = core::parse_number(word);
+    if (!number) return std::nullopt;
+    numbers.push_back(*number);
   }
-  const auto number = [](double value) { return core::format_number(value); };
-  return fmt::format(
-      "Transform: BSplineTransform_double_3_3\nParameters:{}\n"
-      "FixedParameters: {} {} {} {} {} {} {} {} {} -1 0 0 0 -1 0 0 0 1\n",
-      parameters, grid.count[0], grid.count[1], grid.count[2], number(-grid.origin_mm[0]),
-      number(-grid.origin_mm[1]), number(grid.origin_mm[2]), number(grid.spacing_mm),
-      number(grid.spacing_mm), number(grid.spacing_mm));
+  return numbers;
 }
 
-using Reader = itk::TransformFileReaderTemplate<double>;
-using Linear = itk::MatrixOffsetTransformBase<double, 3, 3>;
-using Composite = itk::CompositeTransform<double, 3>;
-using Spline = itk::BSplineTransform<double, 3, 3>;
+/// One transform of an ITK text file.
+struct Block {
+  std::string kind;  ///< "AffineTransform"
+  std::vector<double> parameters;
+  std::vector<double> fixed;
+};
 
-Reader::Pointer open_transform(const std::filesystem::path& path) {
+std::vector<Block> blocks_of(const fs::path& path) {
   core::require_exists(path, "the transform");
-  static std::once_flag registered;  // ITK finds its formats through a registry of the process
-  std::call_once(registered, [] {
-    itk::TxtTransformIOFactory::RegisterOneFactory();
-    itk::MatlabTransformIOFactory::RegisterOneFactory();
-    // The plain base class, as ANTs and others write it, is not among ITK's defaults.
-    itk::TransformFactoryBase::RegisterDefaultTransforms();
-    itk::TransformFactory<itk::MatrixOffsetTransformBase<double, 3, 3>>::RegisterTransform();
-    itk::TransformFactory<itk::MatrixOffsetTransformBase<float, 3, 3>>::RegisterTransform();
-  });
-  auto reader = Reader::New();
-  reader->SetFileName(path.string());
-  try {
-    reader->Update();
-  } catch (const itk::ExceptionObject&) {
-    throw core::InputError(
-        fmt::format("{} is not a transform that ITK can read", path.string()),
-        "expected ITK text (.txt, .tfm) or the binary .mat of ANTs; FLIRT's matrices end in .mat");
+  const core::InputError broken(
+      fmt::format("{} is not a transform in ITK's text format", path.string()),
+      "expected '#Insight Transform File V1.0', then Transform, Parameters and FixedParameters; "
+      "the binary .mat of ANTs becomes text by: ConvertTransformFile 3 in.mat out.txt");
+  std::istringstream text(core::read_text(path));
+  std::string line;
+  if (!std::getline(text, line) || !line.starts_with("#Insight Transform File")) throw broken;
+  std::vector<Block> blocks;
+  while (std::getline(text, line)) {
+    const std::size_t colon = line.find(':');
+    if (line.starts_with("#") || colon == std::string::npos) continue;
+    const std::string key = line.substr(0, colon);
+    const std::string value(core::trim(line.substr(colon + 1)));
+    if (key == "Transform") {
+      blocks.push_back({value.substr(0, value.find('_')), {}, {}});
+      continue;
+    }
+    const auto numbers = numbers_of(value);
+    if (!numbers || blocks.empty()) throw broken;
+    (key == "Parameters" ? blocks.back().parameters : blocks.back().fixed) = *numbers;
   }
-  return reader;
+  if (blocks.empty()) throw broken;
+  return blocks;
 }
 
-/// As a matrix of ITK's own (LPS) points.
-Eigen::Matrix4d matrix_of(const Linear& linear) {
+/// In LPS: y = A (x - centre) + centre + shift. Nothing for a kind or a number of parameters that is
+/// not linear.
+std::optional<Eigen::Matrix4d> matrix_of(const Block& block) {
+  const std::vector<double>& p = block.parameters;
   Eigen::Matrix4d matrix = Eigen::Matrix4d::Identity();
-  for (unsigned row = 0; row < 3; ++row) {
-    for (unsigned column = 0; column < 3; ++column) {
-      matrix(row, column) = linear.GetMatrix()(row, column);
+  const bool affine = block.kind == "AffineTransform" || block.kind == "MatrixOffsetTransformBase";
+  if (affine && p.size() == 12) {
+    for (std::size_t i = 0; i < 9; ++i) {
+      matrix(static_cast<Eigen::Index>(i / 3), static_cast<Eigen::Index>(i % 3)) = p[i];
     }
-    matrix(row, 3) = linear.GetOffset()[row];
+  } else if (block.kind == "Euler3DTransform" && p.size() == 6) {
+    const Eigen::AngleAxisd x(p[0], Eigen::Vector3d::UnitX());
+    const Eigen::AngleAxisd y(p[1], Eigen::Vector3d::UnitY());
+    const Eigen::AngleAxisd z(p[2], Eigen::Vector3d::UnitZ());
+    const bool zyx = block.fixed.size() > 3 && block.fixed[3] != 0;
+    matrix.topLeftCorner<3, 3>() = (zyx ? z * y * x : z * x * y).toRotationMatrix();
+  } else if (block.kind == "VersorRigid3DTransform" && p.size() == 6) {
+    const double rest = 1 - p[0] * p[0] - p[1] * p[1] - p[2] * p[2];
+    matrix.topLeftCorner<3, 3>() =
+        Eigen::Quaterniond(std::sqrt(std::max(rest, 0.0)), p[0], p[1], p[2]).toRotationMatrix();
+  } else if (block.kind != "TranslationTransform" || p.size() != 3) {
+    return std::nullopt;
   }
+  const Eigen::Vector3d shift(p[p.size() - 3], p[p.size() - 2], p[p.size() - 1]);
+  Eigen::Vector3d centre = Eigen::Vector3d::Zero();
+  if (block.fixed.size() >= 3) centre = {block.fixed[0], block.fixed[1], block.fixed[2]};
+  matrix.topRightCorner<3, 1>() = shift + centre - matrix.topLeftCorner<3, 3>() * centre;
   return matrix;
+}
+
+/// World -> millimetres of FSL.
+Eigen::Matrix4d world_to_fsl(const Geometry& geometry) {
+  const Eigen::Vector3d spacing = geometry.spacing_mm();
+  Eigen::Matrix4d scaled = Eigen::Matrix4d::Identity();
+  for (int i = 0; i < 3; ++i) scaled(i, i) = spacing[i];
+  if (geometry.affine.topLeftCorner<3, 3>().determinant() > 0) {
+    scaled(0, 0) = -spacing[0];
+    scaled(0, 3) = spacing[0] * static_cast<double>(geometry.shape[0] - 1);
+  }
+  return scaled * geometry.affine.inverse();
 }
 
 }  // namespace
 
-void write_transform(const std::filesystem::path& path, const Eigen::Matrix4d& fixed_to_moving) {
-  core::write_text(path, fmt::format("{}#Transform 0\n{}", kHead, affine_text(fixed_to_moving)));
+void write_transform(const fs::path& path, const Eigen::Matrix4d& fixed_to_moving) {
+  const Eigen::Matrix4d lps = mirrored(fixed_to_moving);
+  std::vector<std::string> words;
+  for (Eigen::Index i = 0; i < 9; ++i) words.push_back(core::format_number(lps(i / 3, i % 3)));
+  for (Eigen::Index i = 0; i < 3; ++i) words.push_back(core::format_number(lps(i, 3)));
+  core::write_text(path, fmt::format("#Insight Transform File V1.0\n#Transform 0\n"
+                                     "Transform: AffineTransform_double_3_3\nParameters: {}\n"
+                                     "FixedParameters: 0 0 0\n",
+                                     core::join(words, " ")));
 }
 
-void write_deformable_transform(const std::filesystem::path& path,
-                                const DeformableTransform& transform) {
-  core::write_text(
-      path, fmt::format("{}#Transform 0\nTransform: CompositeTransform_double_3_3\n"
-                        "#Transform 1\n{}#Transform 2\n{}",
-                        kHead, spline_text(transform.deformation), affine_text(transform.affine)));
-}
-
-DeformableTransform read_deformable_transform(const std::filesystem::path& path) {
-  const Reader::Pointer reader = open_transform(path);
-  const auto refuse = [&path](const std::string& what) {
-    throw core::InputError(fmt::format("{} {}", path.string(), what),
-                           "expected a deformable transform that epvs prepare wrote");
-  };
-  const auto* composite =
-      reader->GetTransformList()->empty()
-          ? nullptr
-          : dynamic_cast<const Composite*>(reader->GetTransformList()->front().GetPointer());
-  if (composite == nullptr || composite->GetNumberOfTransforms() != 2) {
-    refuse("is not a composite of two transforms");
-  }
-  const auto* spline = dynamic_cast<const Spline*>(composite->GetNthTransformConstPointer(0));
-  const auto* linear = dynamic_cast<const Linear*>(composite->GetNthTransformConstPointer(1));
-  if (spline == nullptr || linear == nullptr) {
-    refuse("is not a composite of a cubic B-spline and an affine transform");
-  }
-  DeformableTransform result;
-  result.affine = mirrored(matrix_of(*linear));
-  require_invertible(result.affine, path);
-  const auto& fixed = spline->GetFixedParameters();  // size, origin, spacing, direction
-  ControlGrid grid;
-  for (unsigned axis = 0; axis < 3; ++axis) {
-    const double sign = axis < 2 ? -1 : 1;
-    grid.count[axis] = std::llround(fixed[axis]);
-    grid.origin_mm[axis] = sign * fixed[3 + axis];
-    grid.spacing_mm = fixed[6];
-    for (unsigned row = 0; row < 3; ++row) {
-      const double wanted = row == axis ? sign : 0;
-      if (std::abs(fixed[9 + 3 * row + axis] - wanted) > 1e-9 || fixed[6 + axis] != fixed[6]) {
-        refuse("has a control grid that is not isotropic along the world axes");
-      }
-    }
-  }
-  result.deformation = Deformation(grid);
-  const auto& parameters = spline->GetParameters();
-  for (std::size_t i = 0; i < grid.points(); ++i) {
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      const double value = parameters[static_cast<unsigned>(axis * grid.points() + i)];
-      result.deformation.coefficients()[3 * i + axis] = axis < 2 ? -value : value;
-    }
-  }
-  return result;
-}
-
-Eigen::Matrix4d read_itk_transform(const std::filesystem::path& path) {
-  const Reader::Pointer reader = open_transform(path);
+Eigen::Matrix4d read_itk_transform(const fs::path& path) {
   Eigen::Matrix4d matrix = Eigen::Matrix4d::Identity();
-  if (reader->GetTransformList()->empty()) {
-    throw core::InputError(fmt::format("{} holds no transform", path.string()));
-  }
-  const auto append = [&](const itk::Object* transform) {
-    const auto* linear = dynamic_cast<const Linear*>(transform);
-    if (linear == nullptr) {
-      throw core::InputError(fmt::format("{} holds a transform that is not linear", path.string()),
-                             "give a rigid or affine transform");
+  for (const Block& block : blocks_of(path)) {
+    if (block.kind == "CompositeTransform") continue;  // its parts follow
+    const auto one = matrix_of(block);
+    if (!one) {
+      throw core::InputError(
+          fmt::format("{} holds a {} with {} parameters", path.string(), block.kind,
+                      block.parameters.size()),
+          "give an AffineTransform or MatrixOffsetTransformBase (12 parameters), a rigid "
+          "Euler3DTransform or VersorRigid3DTransform (6), or a TranslationTransform (3)");
     }
-    matrix = matrix * matrix_of(*linear);
-  };
-  for (const auto& transform : *reader->GetTransformList()) {
-    const auto* composite = dynamic_cast<const Composite*>(transform.GetPointer());
-    if (composite == nullptr) {
-      append(transform.GetPointer());
-      continue;
-    }
-    for (unsigned i = 0; i < composite->GetNumberOfTransforms(); ++i) {
-      append(composite->GetNthTransformConstPointer(i));
-    }
+    matrix = matrix * *one;
   }
   require_invertible(matrix, path);
   return mirrored(matrix);
+}
+
+Eigen::Matrix4d read_fsl_transform(const fs::path& path, const Geometry& in, const Geometry& ref) {
+  const auto numbers = numbers_of(core::read_text(path));
+  if (!numbers || numbers->size() != 16) {
+    throw core::InputError(fmt::format("{} is not a 4x4 matrix of FLIRT", path.string()),
+                           "expected 16 numbers, as flirt -omat writes them");
+  }
+  Eigen::Matrix4d matrix;
+  for (std::size_t i = 0; i < 16; ++i) {
+    matrix(static_cast<Eigen::Index>(i / 4), static_cast<Eigen::Index>(i % 4)) = (*numbers)[i];
+  }
+  require_invertible(matrix, path);
+  return world_to_fsl(ref).inverse() * matrix * world_to_fsl(in);
 }
 
 }  // namespace epvs::data

@@ -1,10 +1,10 @@
-// Linear transforms in the files of ITK and ANTs. Those of FSL and FreeSurfer: transform_foreign.h.
+// Linear transforms in files: ITK's text (ITK, ANTs, 3D Slicer, ITK-SNAP) and FLIRT's .mat.
 #pragma once
 
 #include <Eigen/Core>
 #include <filesystem>
 
-#include "data/prepare/registration/deformation.h"
+#include "data/formats/volume.h"
 
 namespace epvs::data {
 
@@ -13,23 +13,17 @@ namespace epvs::data {
 /// of the moving.
 void write_transform(const std::filesystem::path& path, const Eigen::Matrix4d& fixed_to_moving);
 
-/// Reads any linear transform that ITK reads (.txt, .tfm, .mat of ANTs) as a matrix of RAS+ points.
-/// Throws InputError naming the file: missing, not a transform, a deformation, a singular matrix.
+/// Reads ITK text as a matrix of RAS+ points: affine, rigid (Euler angles or a versor) or a
+/// translation, and several of them in one file (the last is applied first, as in ITK). Throws
+/// InputError naming the file: missing, not a transform, a transform of another kind, a singular
+/// matrix.
 Eigen::Matrix4d read_itk_transform(const std::filesystem::path& path);
 
-/// A point goes through the affine, then through the deformation.
-struct DeformableTransform {
-  Eigen::Matrix4d affine = Eigen::Matrix4d::Identity();
-  Deformation deformation;
-};
-
-/// ITK text: a CompositeTransform of a BSplineTransform and an AffineTransform (which ITK applies
-/// last to first), LPS, atomic. ITK, ANTs and 3D Slicer read it.
-void write_deformable_transform(const std::filesystem::path& path,
-                                const DeformableTransform& transform);
-
-/// Reads what write_deformable_transform() writes. Throws InputError naming the file: missing, not
-/// a transform, another kind of transform, a control grid that is not parallel to the world axes.
-DeformableTransform read_deformable_transform(const std::filesystem::path& path);
+/// FLIRT's 4x4 text takes "FSL millimetres" of the "-in" scan to those of the "-ref" scan: voxel
+/// indices times voxel sizes, x running backwards in scans whose affine has a positive determinant.
+/// So both geometries are needed. Returns `in` -> `ref` in world points. Throws InputError for
+/// another text than 16 numbers and for a singular matrix.
+Eigen::Matrix4d read_fsl_transform(const std::filesystem::path& path, const Geometry& in,
+                                   const Geometry& ref);
 
 }  // namespace epvs::data

@@ -4,54 +4,22 @@
 
 #include <Eigen/LU>
 #include <algorithm>
-#include <cctype>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
 #include "data/prepare/registration/transform_file.h"
-#include "data/prepare/registration/transform_foreign.h"
 
 namespace epvs::data {
 
 namespace fs = std::filesystem;
-
-namespace {
-
-/// FLIRT's .mat is text, that of ANTs is not.
-bool is_text(const fs::path& path) {
-  const std::string start = core::read_text(path).substr(0, 64);
-  return std::all_of(start.begin(), start.end(), [](char c) {
-    return std::isprint(static_cast<unsigned char>(c)) != 0 ||
-           std::isspace(static_cast<unsigned char>(c)) != 0;
-  });
-}
-
-Eigen::Matrix4d read_lta(const fs::path& path, const Geometry& from, const Geometry& to) {
-  const LtaTransform lta = read_lta_transform(path);
-  const auto is = [](const std::optional<Geometry>& volume, const Geometry& scan) {
-    return volume && volume->same_as(scan, 0.01);
-  };
-  const bool right = is(lta.source, from) || is(lta.target, to);
-  const bool wrong = is(lta.source, to) || is(lta.target, from);
-  if (wrong && !right) {
-    throw core::InputError(
-        fmt::format("{} goes the other way: its source volume is the scan that its name calls the "
-                    "target",
-                    path.string()),
-        "rename it: from- is the source (src) of the LTA, to- its target (dst)");
-  }
-  return lta.source_to_target;
-}
-
-}  // namespace
 
 std::string TransformName::text() const {
   return fmt::format("from-{}_to-{}_{}", from, to, kind);
 }
 
 const std::vector<std::string>& transform_endings() {
-  static const std::vector<std::string> endings = {".txt", ".tfm", ".mat", ".lta"};
+  static const std::vector<std::string> endings = {".txt", ".tfm", ".mat"};
   return endings;
 }
 
@@ -95,14 +63,8 @@ Eigen::Matrix4d read_found_transform(const FoundTransform& found, const Geometry
   const Geometry& first = found.reversed ? to : from;
   const Geometry& second = found.reversed ? from : to;
   const std::string ending = core::lower(found.path.extension().string());
-  Eigen::Matrix4d matrix;
-  if (ending == ".lta") {
-    matrix = read_lta(found.path, first, second);
-  } else if (ending == ".mat" && is_text(found.path)) {
-    matrix = read_fsl_transform(found.path, first, second);
-  } else {
-    matrix = read_itk_transform(found.path);
-  }
+  const Eigen::Matrix4d matrix = ending == ".mat" ? read_fsl_transform(found.path, first, second)
+                                                  : read_itk_transform(found.path);
   if (found.reversed) return matrix.inverse();
   return matrix;
 }

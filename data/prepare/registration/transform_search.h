@@ -2,8 +2,7 @@
 //
 // The name says which way points go: SCAN_from-A_to-B_KIND_xfm.ENDING takes points of A to points
 // of B, or is turned round when its name is from-B_to-A. Each program has its own word for that:
-// ITK, ANTs, elastix: A is the fixed scan, B the moving one; FLIRT: -in A -ref B; FreeSurfer: src
-// A, dst B.
+// ITK, ANTs, elastix: A is the fixed scan, B the moving one; FLIRT: -in A -ref B.
 #pragma once
 
 #include <Eigen/Core>
@@ -31,7 +30,7 @@ struct FoundTransform {
   bool reversed = false;  ///< the name of the file is from-B_to-A
 };
 
-/// Endings of the formats that are read: .txt, .tfm, .mat, .lta.
+/// Endings of the formats that are read: .txt, .tfm, .mat.
 const std::vector<std::string>& transform_endings();
 
 /// The one file of `folder` for this transform of the scan `key`, either way round; nothing when
@@ -43,11 +42,8 @@ std::optional<FoundTransform> find_transform(const std::filesystem::path& folder
 std::vector<std::filesystem::path> transforms_of(const std::filesystem::path& folder,
                                                  const std::string& key);
 
-/// Reads ITK text (.txt, .tfm), ANTs' binary .mat, FLIRT's .mat text or FreeSurfer's .lta and
-/// returns points of `from` -> points of `to` (world, RAS+ mm), the reverse already undone.
-///
-/// Throws InputError: as the readers of the formats do; an LTA whose volumes are those of the two
-/// scans the other way round.
+/// Reads ITK text (.txt, .tfm) or FLIRT's .mat and returns points of `from` -> points of `to`
+/// (world, RAS+ mm), the reverse already undone. Throws InputError as the readers of the formats.
 Eigen::Matrix4d read_found_transform(const FoundTransform& found, const Geometry& from,
                                      const Geometry& to);
 

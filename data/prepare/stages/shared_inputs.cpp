@@ -8,6 +8,8 @@
 #include "core/files.h"
 #include "core/hash.h"
 #include "data/formats/resample.h"
+#include "data/prepare/registration/bias.h"
+#include "data/prepare/registration/elastix.h"
 #include "data/prepare/stages/read_scan.h"
 
 namespace epvs::data {
@@ -41,6 +43,10 @@ SharedInputs read_shared_inputs(const PrepareOptions& options) {
   shared.sources = core::Json::object();
   if (!options.transforms.empty()) {
     core::require_exists(options.transforms, "the folder of transforms");
+  }
+  if (options.bias_correction == BiasCorrection::kN4) require_bias_correction();
+  if (options.registers() && options.transforms.empty()) {
+    shared.sources["elastix"] = require_elastix();
   }
   if (!options.template_scan.empty()) {
     core::require_exists(options.template_scan, "the template");

@@ -22,12 +22,12 @@ struct SharedInputs {
   RegionTable white_matter_table;  ///< numbers of --white-matter
   std::optional<Volume<float>> template_scan;
   std::vector<Atlas> atlases;
-  core::Json sources;  ///< hashes of template and atlases: what a scan's result depends on
+  core::Json sources;  ///< hashes of template and atlases, elastix: what a scan's result depends on
   std::vector<std::string> concerns;  ///< what is odd about them, to be said once
 };
 
 /// Throws InputError: unreadable files, an atlas without labels or outside the template's field of
-/// view; UsageError: an unknown label table.
+/// view; UsageError: an unknown label table, no elastix although scans have to be registered.
 SharedInputs read_shared_inputs(const PrepareOptions& options);
 
 }  // namespace epvs::data

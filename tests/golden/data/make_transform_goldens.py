@@ -1,26 +1,22 @@
 #!/usr/bin/env python3
-"""Linear transforms in the files of FSL, FreeSurfer, ITK and ANTs, computed with NumPy, independent of epvs.
+"""Linear transforms in the files of FSL and ITK, computed with NumPy, independent of epvs.
 
     python3 make_transform_goldens.py OUT_DIR
 
 Each case is one affine W of world points (RAS+ mm) from a "from" image to a "to" image, written in every
-format, and cases.json: both grids and points before and after W. Needs numpy, scipy (Matlab-4 files).
+format, and cases.json: both grids and points before and after W. Needs numpy.
 
 Conventions:
   FLIRT (.mat, 4x4 text): "-in A -ref B -omat M": M takes FSL millimetres of A to those of B. FSL
       millimetres are voxel indices times voxel sizes; where the affine of an image has a positive
       determinant (neurological storage) x runs backwards: (n_x - 1 - i) * size_x.
-  LTA: type 1, RAS to RAS: scanner RAS of src to scanner RAS of dst; type 0, voxel to voxel: index of src to
-      index of dst. "cras" is the world point of index n/2 (not (n-1)/2), xras/yras/zras are direction cosines.
-  ITK text and ANTs' binary .mat (Matlab 4: one 12x1 matrix named after the transform, one 3x1 "fixed"):
-      y = A (x - c) + t + c in LPS, 9 numbers of A by rows, then t; "fixed" holds the centre c.
+  ITK text: y = A (x - c) + t + c in LPS, 9 numbers of A by rows, then t; FixedParameters hold the centre c.
 """
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.io import savemat
 
 
 def rotation(axis, angle):
@@ -52,25 +48,6 @@ def affine_through(points_from, points_to):
     return b @ np.linalg.inv(a)
 
 
-def lta_volume(img, name):
-    shape, spacing, affine = img
-    cosines = affine[:3, :3] / spacing
-    cras = affine[:3, :3] @ (np.array(shape) / 2) + affine[:3, 3]
-    row = lambda v: " ".join(f"{x:.15e}" for x in v)
-    return (f"valid = 1  # volume info valid\nfilename = {name}\nvolume = {shape[0]} {shape[1]} {shape[2]}\n"
-            f"voxelsize = {row(spacing)}\nxras   = {row(cosines[:, 0])}\nyras   = {row(cosines[:, 1])}\n"
-            f"zras   = {row(cosines[:, 2])}\ncras   = {row(cras)}\n")
-
-
-def write_lta(path, kind, matrix, source, target):
-    rows = "".join(" ".join(f"{x:.15e}" for x in row) + " \n" for row in matrix)
-    path.write_text(f"# transform file {path.name}\n# created by make_transform_goldens.py\n\n"
-                    f"type      = {kind} # LINEAR_{'RAS_TO_RAS' if kind else 'VOX_TO_VOX'}\nnxforms   = 1\n"
-                    f"mean      = 0.0000 0.0000 0.0000 \nsigma     = 10000.0000\n1 4 4\n{rows}"
-                    f"src volume info\n{lta_volume(source, 'from.mgz')}dst volume info\n"
-                    f"{lta_volume(target, 'to.mgz')}subject sub-01\nfscale 0.150000\n")
-
-
 def main():
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
@@ -98,8 +75,6 @@ def main():
         flirt = affine_through([fsl_mm(source, p) for p in corners], [fsl_mm(target, apply(p)) for p in corners])
         name = f"case{number}"
         (out / f"{name}_flirt.mat").write_text("".join("  ".join(f"{x:.17g}" for x in row) + "  \n" for row in flirt))
-        write_lta(out / f"{name}_ras.lta", 1, world, source, target)
-        write_lta(out / f"{name}_vox.lta", 0, np.linalg.inv(target[2]) @ world @ source[2], source, target)
         flip = np.diag([-1.0, -1, 1])
         centre = rng.uniform(-30, 30, 3)
         lps = flip @ world[:3, :3] @ flip
@@ -110,8 +85,6 @@ def main():
             "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n"
             f"Parameters: {' '.join(f'{x:.17g}' for x in parameters)}\n"
             f"FixedParameters: {' '.join(f'{x:.17g}' for x in centre)}\n")
-        savemat(out / f"{name}_ants.mat", {"AffineTransform_double_3_3": parameters[:, None],
-                                           "fixed": centre[:, None]}, format="4")
         points = rng.uniform(-60, 60, (5, 3))
         cases.append({"name": name, "from": {"shape": source[0], "affine": source[2].tolist()},
                       "to": {"shape": target[0], "affine": target[2].tolist()},

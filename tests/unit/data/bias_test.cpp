@@ -8,7 +8,6 @@
 #include "data/prepare/prepare_options.h"
 #include "data/prepare/prepare_scan.h"
 #include "data/prepare/registration/bias.h"
-#include "data/prepare/registration/registration.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 
@@ -55,8 +54,6 @@ double log_spread(const Volume<float>& a, const Volume<float>& b) {
 
 class Bias : public testing::Test {
  protected:
-  void SetUp() override { limit_registration_threads(1); }
-  void TearDown() override { limit_registration_threads(2); }
   const Volume<float> clean_ =
       scan_head(centred_grid({30, 34, 22}, {6, 6, 8}), Eigen::Matrix4d::Identity(), true);
 };
@@ -79,7 +76,7 @@ TEST_F(Bias, AKnownFieldIsRemoved) {
     n += 1;
   }
   EXPECT_NEAR(log_change / n, 0, 0.02);
-  // On one thread it is the same each time.
+  // It is the same each time.
   EXPECT_EQ(correct_bias(scan).voxels, corrected.voxels);
 }
 

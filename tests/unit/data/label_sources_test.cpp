@@ -47,8 +47,7 @@ class TwoLabelMaps : public testing::Test {
   std::vector<std::pair<int, std::int64_t>> regions() const {
     const SharedInputs shared = read_shared_inputs(options_);
     KnownRegistrations known;
-    const LocatedLabels found =
-        locate_labels(input_, Volume<float>(grid_), shared, false, 1, known);
+    const LocatedLabels found = locate_labels(input_, Volume<float>(grid_), shared, false, known);
     std::vector<std::pair<int, std::int64_t>> result;
     for (const PreprocessingOptions& one : options_.resolve()) {
       const NetworkSpace space{network_grid(grid_, one.spacing_mm), Eigen::Matrix4d::Identity()};

@@ -14,10 +14,7 @@ namespace fs = std::filesystem;
 using tests::centred_grid;
 
 SidesFit fit(const Volume<float>& fixed, const Volume<float>& moving) {
-  RegistrationOptions options;
-  options.motion = Motion::kRigid;
-  options.level_spacing_mm = {8, 4, 2};
-  const Eigen::Matrix4d found = register_volumes(fixed, moving, options).fixed_to_moving;
+  const Eigen::Matrix4d found = register_volumes(fixed, moving, Motion::kRigid).fixed_to_moving;
   return fit_of_sides(fixed, moving, found, register_mirrored(fixed, moving));
 }
 
@@ -51,6 +48,7 @@ Volume<float> lopsided(const Geometry& grid, const Eigen::Matrix4d& pose, bool t
 }
 
 TEST(SamePerson, APhantomWithUnlikeSides) {
+  EPVS_REQUIRE_ELASTIX();
   const Geometry grid = centred_grid({36, 42, 36}, {5, 5, 5});
   const Volume<float> t2w = lopsided(grid, Eigen::Matrix4d::Identity(), true);
   const Eigen::Matrix4d pose = tests::rigid_motion({0.04, -0.05, 0.06}, {3, -4, 2});
@@ -70,6 +68,7 @@ TEST(SamePerson, APhantomWithUnlikeSides) {
 
 /// One right pair and one swapped pair of real people.
 TEST(SamePersonReal, AClinicalPairAndASwappedOne) {
+  EPVS_REQUIRE_ELASTIX();
   EPVS_REQUIRE_TEST_DATA(folder, "clinical_bids");
   const auto read = [&](const std::string& id, const std::string& kind) {
     return read_scan(folder / id / "anat" / (id + "_" + kind + ".nii.gz")).image;

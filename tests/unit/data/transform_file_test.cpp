@@ -1,16 +1,19 @@
-// Transforms in the files of ITK, ANTs, FSL and FreeSurfer: against files written by NumPy, and the
-// way round that a file goes.
+// Transforms in the files of ITK and FSL: against files written by ITK and by NumPy, and the way
+// round that a file goes.
 #include <Eigen/Geometry>
 #include <Eigen/LU>
 #include <algorithm>
 #include <filesystem>
+#include <set>
+#include <sstream>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/json.h"
+#include "core/table.h"
+#include "core/text.h"
 #include "data/formats/nifti.h"
 #include "data/prepare/registration/transform_file.h"
-#include "data/prepare/registration/transform_foreign.h"
 #include "data/prepare/registration/transform_search.h"
 #include "data/prepare/stages/locate_labels.h"
 #include "tests/support/test_support.h"
@@ -84,13 +87,57 @@ TEST_P(TransformFormats, SendPointsWhereNumpySendsThem) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, TransformFormats,
-                         testing::Values("flirt.mat", "ras.lta", "vox.lta", "itk.txt", "ants.mat"),
+INSTANTIATE_TEST_SUITE_P(All, TransformFormats, testing::Values("flirt.mat", "itk.txt"),
                          [](const auto& instance) {
                            std::string name = instance.param;
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
+
+/// Files that ITK wrote, and where ITK sends points.
+TEST(TransformFile, ItksOwnFilesSendPointsWhereItkSendsThem) {
+  const core::Table table = core::Table::read(tests::golden("data/transforms/itk_points.tsv"));
+  std::set<std::string> files;
+  for (std::size_t i = 0; i < table.rows(); ++i) {
+    const std::string file = table.cell(i, "file");
+    files.insert(file);
+    const Eigen::Vector4d point(table.number(i, "x"), table.number(i, "y"), table.number(i, "z"),
+                                1);
+    const Eigen::Vector3d image(table.number(i, "image_x"), table.number(i, "image_y"),
+                                table.number(i, "image_z"));
+    const Eigen::Matrix4d matrix = read_itk_transform(tests::golden("data/transforms/" + file));
+    EXPECT_LT(((matrix * point).head<3>() - image).norm(), 1e-12) << file;
+  }
+  EXPECT_EQ(files.size(), 5U);
+}
+
+/// The files beside the clinical scans, digit by digit: 12 numbers about a centre.
+TEST(TransformFile, ReferenceTransformsAreReadToTheLastDigit) {
+  EPVS_REQUIRE_TEST_DATA(folder, "clinical_bids/derivatives/reference-transforms");
+  int count = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    std::istringstream text(core::read_text(entry.path()));
+    std::vector<double> p;
+    for (std::string word; text >> word;) {
+      if (const auto number = core::parse_number(word)) p.push_back(*number);
+    }
+    p.erase(p.begin(), p.end() - 15);
+    const Eigen::Matrix4d matrix = read_itk_transform(entry.path());
+    const Eigen::Vector3d sign(-1, -1, 1);
+    for (Eigen::Index row = 0; row < 3; ++row) {
+      const auto r = static_cast<std::size_t>(row);
+      double shift = p[9 + r] + p[12 + r];
+      for (Eigen::Index column = 0; column < 3; ++column) {
+        const auto c = static_cast<std::size_t>(column);
+        EXPECT_EQ(matrix(row, column), sign[row] * sign[column] * p[3 * r + c]);
+        shift -= p[3 * r + c] * p[12 + c];
+      }
+      EXPECT_NEAR(matrix(row, 3), sign[row] * shift, 1e-13);
+    }
+    ++count;
+  }
+  EXPECT_EQ(count, 8);
+}
 
 TEST(TransformFile, FlirtNeedsTheRightGeometries) {  // the control of the test above
   const core::Json cases = core::read_json(tests::golden("data/transforms/cases.json"));
@@ -144,9 +191,22 @@ TEST(TransformFile, SaysWhatIsWrong) {
                    "Transform: AffineTransform_double_3_3\n"
                    "Parameters: 1 0 0 0 1 0 0 0 0 0 0 0\nFixedParameters: 0 0 0\n");
   expect_error<core::InputError>([&] { read_itk_transform(folder / "flat.txt"); }, {"singular"});
+  const auto refused = [&](const std::string& lines, const std::vector<std::string>& messages) {
+    core::write_text(folder / "x.txt", "#Insight Transform File V1.0\n#Transform 0\n" + lines);
+    expect_error<core::InputError>([&] { read_itk_transform(folder / "x.txt"); }, messages);
+  };
+  refused("Transform: BSplineTransform_double_3_3\nParameters: 1 2\nFixedParameters: 3\n",
+          {"x.txt holds a BSplineTransform with 2 parameters", "AffineTransform"});
+  refused("Transform: AffineTransform_double_3_3\nParameters: 1 2\nFixedParameters: 0 0 0\n",
+          {"AffineTransform with 2 parameters"});
+  refused("Transform: AffineTransform_double_3_3\nParameters: 1 two\n", {"not a transform"});
+  refused("", {"not a transform"});
+  core::write_text(folder / "ants.mat.txt", std::string("\0\0\0", 3));
+  expect_error<core::InputError>([&] { read_itk_transform(folder / "ants.mat.txt"); },
+                                 {"not a transform", "ConvertTransformFile"});
 }
 
-TEST(TransformFile, SaysWhatIsWrongWithFilesOfOthers) {
+TEST(TransformFile, SaysWhatIsWrongWithFlirtsFiles) {
   const TemporaryFolder folder;
   const auto fsl = [&](const std::string& text, const std::string& message) {
     core::write_text(folder / "x.mat", text);
@@ -160,35 +220,6 @@ TEST(TransformFile, SaysWhatIsWrongWithFilesOfOthers) {
   fsl("1 0 0\n", "4x4 matrix");
   fsl("1 0 0 0 0 1 0 0 0 0 one 0 0 0 0 1", "4x4 matrix");
   fsl("1 0 0 0 0 1 0 0 0 0 0 0 0 0 0 1", "singular");
-
-  const std::string good = core::read_text(tests::golden("data/transforms/case0_vox.lta"));
-  const auto lta = [&](const std::string& what, const std::string& by, const std::string& message) {
-    std::string text = good;
-    const std::size_t at = text.find(what);
-    ASSERT_NE(at, std::string::npos) << what;
-    text.replace(at, what.size(), by);
-    core::write_text(folder / "x.lta", text);
-    expect_error<core::InputError>([&] { read_lta_transform(folder / "x.lta"); },
-                                   {"x.lta", message});
-  };
-  lta("type      = 0", "type      = 14", "type is '14'");
-  lta("nxforms   = 1", "nxforms   = 2", "nxforms is '2'");
-  lta("1 4 4", "1 4", "18 numbers");
-  lta("1 4 4", "1 4 four", "'four' is not a number");
-  lta("valid = 1", "valid = 0", "does not describe both volumes");
-  lta("xras   =", "yras   =", "lacks 'xras'");
-  lta("volume = 11 13 7", "volume = 11 13 seven", "'seven' is not a number");
-  lta("0.000000000000000e+00 0.000000000000000e+00 0.000000000000000e+00 1.000000000000000e+00",
-      "0 0 0 nan", "singular");
-  // RAS to RAS needs no volumes.
-  std::string bare = core::read_text(tests::golden("data/transforms/case0_ras.lta"));
-  for (std::size_t at = bare.find("valid = 1"); at != std::string::npos;
-       at = bare.find("valid = 1")) {
-    bare.replace(at, 9, "valid = 0");
-  }
-  core::write_text(folder / "bare.lta", bare);
-  const core::Json cases = core::read_json(tests::golden("data/transforms/cases.json"));
-  EXPECT_LT(worst_mm(cases.at(0), read_lta_transform(folder / "bare.lta").source_to_target), 1e-6);
 }
 
 TEST(TransformFile, TwoFilesOfOneTransformAreRefused) {
@@ -202,15 +233,6 @@ TEST(TransformFile, TwoFilesOfOneTransformAreRefused) {
                                  {"from-T2w_to-T1w", "from-T1w_to-T2w", "keep one file"});
   EXPECT_EQ(transforms_of(folder.path(), "sub-1").size(), 2U);
   EXPECT_TRUE(transforms_of({}, "sub-1").empty());
-}
-
-TEST(TransformFile, AnLtaTheWrongWayRoundIsRefused) {
-  const core::Json cases = core::read_json(tests::golden("data/transforms/cases.json"));
-  const Geometry from = geometry_of(cases.at(0).at("from"));
-  const Geometry to = geometry_of(cases.at(0).at("to"));
-  const FoundTransform found = {tests::golden("data/transforms/case0_ras.lta"), false};
-  expect_error<core::InputError>([&] { read_found_transform(found, to, from); },
-                                 {"case0_ras.lta goes the other way", "rename it"});
 }
 
 /// A T2w and a T1w scan of a head that moved in between, and where transforms are found.
@@ -236,7 +258,7 @@ class BroughtTransform : public testing::Test {
     const SharedInputs shared = read_shared_inputs(options_);
     KnownRegistrations known;
     const LocatedLabels found =
-        locate_labels(input_, read_scan(input_.scan).image, shared, false, 1, known);
+        locate_labels(input_, read_scan(input_.scan).image, shared, false, known);
     EXPECT_TRUE(std::isfinite(found.fit.information_after));
     std::string all;
     for (const std::string& reason : found.reasons) {
