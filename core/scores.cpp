@@ -89,8 +89,8 @@ std::string prefix_hint(const std::vector<std::string>& some,
     const std::string other = prefixed ? name.substr(4) : "sub-" + name;
     if (known.count(name) == 0 && known.count(other) > 0) {
       return fmt::format(
-          "one table says '{}', another '{}': write participant_id the same way in "
-          "all, with sub- as BIDS does",
+          "one table says '{}', another '{}': write participant_id the same way in all, with sub- "
+          "as BIDS does",
           name, other);
     }
   }

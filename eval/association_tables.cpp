@@ -273,8 +273,7 @@ void AssociationOptions::validate() const {
   }
   if (!zero_covariates.empty() && !has_zero_part(model)) {
     throw core::UsageError(
-        fmt::format("covariates of the zero part ({}) with the model '{}', which "
-                    "has no zero part",
+        fmt::format("covariates of the zero part ({}) with the model '{}', which has no zero part",
                     core::join(zero_covariates, ", "), core::to_text(model)),
         "choose zip or zinb");
   }

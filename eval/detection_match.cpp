@@ -30,9 +30,8 @@ void check_scan(const DetectionScan& scan, double radius_mm) {
       for (const double value : points[i]) {
         if (std::isfinite(value)) continue;
         throw core::InputError(
-            fmt::format("{}: {} {} lies at ({}, {}, {}) mm, expected finite "
-                        "coordinates",
-                        name, kind, i + 1, points[i][0], points[i][1], points[i][2]));
+            fmt::format("{}: {} {} lies at ({}, {}, {}) mm, expected finite coordinates", name,
+                        kind, i + 1, points[i][0], points[i][1], points[i][2]));
       }
     }
   };
@@ -41,9 +40,8 @@ void check_scan(const DetectionScan& scan, double radius_mm) {
   for (std::size_t i = 0; i < scan.weights.size(); ++i) {
     if (std::isfinite(scan.weights[i])) continue;
     throw core::InputError(
-        fmt::format("{}: detection {} has the weight {}, expected a finite "
-                    "number",
-                    name, i + 1, scan.weights[i]));
+        fmt::format("{}: detection {} has the weight {}, expected a finite number", name, i + 1,
+                    scan.weights[i]));
   }
 }
 

@@ -35,8 +35,7 @@ std::string adjustment_sentence(const EvaluationOptions& options) {
              families + ".";
     case Adjustment::kBenjaminiHochberg:
       return "The false discovery rate of comparisons was controlled by the method of Benjamini "
-             "and "
-             "Hochberg (1995) within " +
+             "and Hochberg (1995) within " +
              families + ".";
   }
   return {};
@@ -48,9 +47,8 @@ std::string resampling_sentences(const EvaluationOptions& options) {
   if (r.bootstrap > 0) {
     text += fmt::format(
         " Bootstrap intervals (percentile, and bias-corrected and accelerated, Efron 1987) of "
-        "every "
-        "metric and of its differences between scorers come from {} resamples of participants{}; a "
-        "participant's sessions stayed together{}.",
+        "every metric and of its differences between scorers come from {} resamples of "
+        "participants{}; a participant's sessions stayed together{}.",
         r.bootstrap, r.strata.empty() ? "" : " within strata",
         r.given.empty() ? fmt::format(" (seed {})", r.seed) : " (resamples given in a table)");
   }
@@ -80,8 +78,7 @@ std::string methods_paragraph(const Evaluation& evaluation, const Dataset& data,
       "(consistency) with their mean-rating forms (Shrout and Fleiss 1979; intervals from the F "
       "distribution, by Satterthwaite's approximation for the second form), by Lin's concordance "
       "correlation (Lin 1989, 2000), mean squared and absolute errors, bias, and limits of "
-      "agreement "
-      "with their intervals (Bland and Altman 1999). All intervals are {} intervals.",
+      "agreement with their intervals (Bland and Altman 1999). All intervals are {} intervals.",
       participants.size(), has_regions ? " in " + core::join(regions, ", ") : "",
       core::join(others, ", "), data.scorers.front(),
       options.pairs == Pairs::kAll ? " and with each other" : "", percent_text(options.confidence));

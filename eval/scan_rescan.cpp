@@ -61,8 +61,7 @@ void check_choice(const core::ScoresTable& table, const RescanOptions& options) 
   if (options.first_session.empty() != options.second_session.empty() ||
       (!options.first_session.empty() && options.first_session == options.second_session)) {
     throw core::UsageError(
-        fmt::format("sessions to pair are '{}' and '{}', expected two different "
-                    "ones or none",
+        fmt::format("sessions to pair are '{}' and '{}', expected two different ones or none",
                     options.first_session, options.second_session));
   }
   if (options.first_session.empty()) return;

@@ -108,8 +108,8 @@ core::Manual ExperimentCommand::manual() const {
        "scores=visual.tsv --input train=50 --input validation=10 --input test=20 --dry-run"}};
   manual.citations = {
       "Dubost F, et al. 3D regression neural network for the quantification of enlarged "
-      "perivascular "
-      "spaces in brain MRI. Medical Image Analysis 51, 2019. doi:10.1016/j.media.2018.10.008",
+      "perivascular spaces in brain MRI. Medical Image Analysis 51, 2019. "
+      "doi:10.1016/j.media.2018.10.008",
       "Dubost F, et al. Automated quantification of enlarged perivascular spaces in clinical brain "
       "MRI across sites. MLCN 2019. doi:10.1007/978-3-030-32695-1_12"};
   manual.uses_threads = manual.uses_seed = manual.uses_device = true;

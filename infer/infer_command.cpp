@@ -97,8 +97,8 @@ core::Manual InferCommand::manual() const {
       {"Scores of the held-out participants of a training run:",
        "epvs infer --run runs/gp_unet --cohort bg.h5 --splits splits.tsv --out scores.tsv"},
       {"An ensemble of five folds, with attention maps:",
-       "epvs infer --run runs/0 runs/1 runs/2 --cohort bg.h5 --out scores.tsv "
-       "--maps attention --maps-dir maps"}};
+       "epvs infer --run runs/0 runs/1 runs/2 --cohort bg.h5 --out scores.tsv --maps attention "
+       "--maps-dir maps"}};
   manual.citations = {
       "Dubost et al. 2019, 3D regression neural network for the quantification of enlarged "
       "perivascular spaces in brain MRI. Medical Image Analysis 51:89-100. arXiv:1802.05914",

@@ -58,8 +58,8 @@ core::Manual InspectCommand::manual() const {
       "Prints what a file holds: of a scan its geometry, orientation codes, warnings and range of "
       "intensities; of a cohort its regions, preprocessing and numbers of scans and participants "
       "(--rows lists them; --characteristics describes people and scans as a table); of weights "
-      "the network, the preprocessing it expects and the layer "
-      "table; of a run folder its training.\n"
+      "the network, the preprocessing it expects and the layer table; of a run folder its "
+      "training.\n"
       "Without a file, --network prints the layer table of a network from its options: shapes, "
       "parameters and floating point operations. A multiply-add counts as two operations.";
   manual.examples = {{"Geometry and warnings of a scan:", "epvs inspect sub-01_T2w.nii.gz"},

@@ -94,8 +94,8 @@ void NetworkOptions::validate() const {
   for (std::size_t axis = 0; axis < 3; ++axis) {
     if (input_zyx[axis] < 1) {
       throw core::UsageError(
-          fmt::format("the network's input is {} voxels (z, y, x); expected at "
-                      "least 1 along each axis",
+          fmt::format("the network's input is {} voxels (z, y, x); expected at least 1 along each "
+                      "axis",
                       fmt::join(input_zyx, "x")));
     }
   }

@@ -179,8 +179,8 @@ void check_tensors(const SafetensorsHeader& header, const NetworkOptions& option
   for (const Layer& layer : layers_of(options)) {
     if (layer.parameters != 0 && stored[layer.name] != layer.parameters) {
       throw core::InputError(
-          fmt::format("{}: the layer {} has {} parameters in the file, {} in the "
-                      "network it describes",
+          fmt::format("{}: the layer {} has {} parameters in the file, {} in the network it "
+                      "describes",
                       path.string(), layer.name, stored[layer.name], layer.parameters));
     }
   }

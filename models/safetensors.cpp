@@ -67,8 +67,8 @@ std::string read_header_text(const fs::path& path, std::uint64_t size) {
   }
   if (length > size - sizeof length) {
     throw core::InputError(
-        fmt::format("{} is cut short or no safetensors file: its header needs {} "
-                    "bytes, the file has {}",
+        fmt::format("{} is cut short or no safetensors file: its header needs {} bytes, the file "
+                    "has {}",
                     path.string(), length + sizeof length, size));
   }
   std::string text(length, '\0');

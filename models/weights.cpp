@@ -21,8 +21,7 @@ std::string dtype_name(const Tensor& tensor) {
   if (tensor.scalar_type() == torch::kFloat) return "F32";
   if (tensor.scalar_type() == torch::kDouble) return "F64";
   throw core::UsageError(
-      fmt::format("weights of type {} cannot be stored; expected float32 or "
-                  "float64",
+      fmt::format("weights of type {} cannot be stored; expected float32 or float64",
                   c10::toString(tensor.scalar_type())));
 }
 

@@ -46,10 +46,10 @@ Scan read_scan(const std::filesystem::path& path);
 Volume<std::int32_t> read_labels(const std::filesystem::path& path);
 
 /// Writes .nii or .nii.gz, NIfTI-1 (NIfTI-2 when an axis is longer than 32767 or the header of
-/// `like` needs double precision), float32 or the type
-/// of the volume; atomic. With `like` (of a NIfTI), sform/qform and their codes are copied from it
-/// bit by bit, and the shapes must be equal; otherwise both are set from the volume's geometry
-/// (code 1). Throws RunError (disk full), UsageError for another ending than .nii or .nii.gz.
+/// `like` needs double precision), float32 or the type of the volume; atomic. With `like` (of a
+/// NIfTI), sform/qform and their codes are copied from it bit by bit, and the shapes must be equal;
+/// otherwise both are set from the volume's geometry (code 1). Throws RunError (disk full),
+/// UsageError for another ending than .nii or .nii.gz.
 void write_nifti(const std::filesystem::path& path, const Volume<float>& volume,
                  const ScanHeader* like = nullptr, const std::string& description = "epvs");
 void write_nifti(const std::filesystem::path& path, const Volume<std::uint8_t>& volume,

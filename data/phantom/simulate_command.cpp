@@ -45,40 +45,33 @@ core::Manual SimulateCommand::manual() const {
   manual.synopsis = "OUT_BIDS [--preset demo] [--participants N] [--cohort C.h5] [options]";
   manual.description =
       "Writes a BIDS dataset of procedural T2-like head scans that no person was scanned for: "
-      "skull, "
-      "CSF, folded cortex, white matter, ventricles and deep grey matter, varied per participant "
-      "by "
-      "size, age, a smooth deformation and random folds.\n"
+      "skull, CSF, folded cortex, white matter, ventricles and deep grey matter, varied per "
+      "participant by size, age, a smooth deformation and random folds.\n"
       "EPVS are thin, curved, bright tubes in known places; lacunes and white matter "
-      "hyperintensities "
-      "must not be counted. Counts are negative binomial and grow with age. Two raters count with "
-      "error. Label maps have FreeSurfer's numbers.\n"
+      "hyperintensities must not be counted. Counts are negative binomial and grow with age. Two "
+      "raters count with error. Label maps have FreeSurfer's numbers.\n"
       "OUT_BIDS gets the scans, derivatives/labels, phenotype/visual_scores.tsv (the raters) and "
       "truth/ (true counts, every EPVS, lesions, positions). With --cohort the smooth regions of "
       "interest go straight into a cohort file, without prepare; with --no-scans only the tables "
-      "are "
-      "written beside it.\n"
+      "are written beside it.\n"
       "The content depends on the options and the seed only. An interrupted simulation goes on "
-      "when "
-      "the same command is given again.";
+      "when the same command is given again.";
   manual.examples = {
       {"A small cohort that trains in minutes: basal ganglia, three scanners, coarse voxels:",
        "epvs simulate phantom --preset demo --participants 240 --seed 1"},
       {"Whole heads at the papers' resolution, twenty people scanned twice:",
        "epvs simulate heads --participants 60 --rescans 20"},
       {"A cohort file for training without any scan on disk:",
-       "epvs simulate tables --preset demo --no-scans --cohort cohort.h5 "
-       "--prepare spacing_mm=1.5,1.5,1.5"},
+       "epvs simulate tables --preset demo --no-scans --cohort cohort.h5 --prepare "
+       "spacing_mm=1.5,1.5,1.5"},
       {"P1's rating, in the slice of the anterior commissure:",
        "epvs simulate p1-like --scanners research-1.5t --regions bg --rating slice"}};
   manual.citations = {
       "Dubost F. et al. 3D regression neural network for the quantification of enlarged "
-      "perivascular "
-      "spaces in brain MRI. Medical Image Analysis 51 (2019) 89-100. "
+      "perivascular spaces in brain MRI. Medical Image Analysis 51 (2019) 89-100. "
       "doi:10.1016/j.media.2018.10.008",
       "Dubost F. et al. Enlarged perivascular spaces in brain MRI: automated quantification in "
-      "four "
-      "regions. NeuroImage 185 (2019) 534-544. doi:10.1016/j.neuroimage.2018.10.026"};
+      "four regions. NeuroImage 185 (2019) 534-544. doi:10.1016/j.neuroimage.2018.10.026"};
   manual.uses_threads = true;
   manual.uses_seed = true;
   return manual;

@@ -276,8 +276,8 @@ CohortSummary prepare_cohort(const CohortJob& job, const SharedInputs& shared,
   if (signals.stop_signal() != 0) {
     throw core::Interrupted(
         signals.stop_signal(),
-        fmt::format("stopped by signal; {} of {} scans are finished and kept in {}: "
-                    "run the same command again",
+        fmt::format("stopped by signal; {} of {} scans are finished and kept in {}: run the same "
+                    "command again",
                     summary.kept + summary.prepared, inputs.size(), parts.folder().string()));
   }
   const fs::path failed = failures_path(job.out);

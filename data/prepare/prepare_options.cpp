@@ -20,9 +20,8 @@ void declare_grid(PrepareOptions& options, core::ParameterTable& table) {
       .unit("mm");
   table
       .add("prepare.crop_voxels", &options.crop_voxels,
-           "size of the crop, x,y,z, for all regions; without it 84x64x42 mm for bg and "
-           "hippocampi (at 0.5x0.5x0.8 mm 168x128x56), 44x44x8.8 mm for midbrain, "
-           "125x145x11.2 mm for cso")
+           "size of the crop, x,y,z, for all regions; without it 84x64x42 mm for bg and hippocampi "
+           "(at 0.5x0.5x0.8 mm 168x128x56), 44x44x8.8 mm for midbrain, 125x145x11.2 mm for cso")
       .range(4, 1024)
       .length(3)
       .unit("voxels");

@@ -128,15 +128,11 @@ core::Manual SplitCommand::manual() const {
   manual.description =
       "Divides the participants of a table (any TSV with participant_id: participants.tsv, visual "
       "scores) or of a cohort file, and writes one row per repeat, fold and participant: repeat, "
-      "fold, "
-      "participant_id, split. Sessions of a participant stay together. Later commands only read "
-      "this "
-      "file, so that every network sees the same sets.\n"
+      "fold, participant_id, split. Sessions of a participant stay together. Later commands only "
+      "read this file, so that every network sees the same sets.\n"
       "Without --folds the split is random: one, or several independent ones with --monte-carlo. "
-      "Sizes "
-      "are fractions, or fixed numbers; participants beyond fixed sizes are in no set. With "
-      "--stratify "
-      "every set has its share of every group.\n"
+      "Sizes are fractions, or fixed numbers; participants beyond fixed sizes are in no set. With "
+      "--stratify every set has its share of every group.\n"
       "The result depends on the participants and the seed, not on the order of the rows.";
   manual.examples = {
       {"P1's sizes:",
@@ -150,9 +146,8 @@ core::Manual SplitCommand::manual() const {
        "--out splits.tsv"}};
   manual.citations = {
       "Sizes and learning curve: Dubost F, et al. 3D regression neural network for the "
-      "quantification "
-      "of enlarged perivascular spaces in brain MRI. Medical Image Analysis 51, 2019, sections 3.4 "
-      "and 3.5. arXiv:1802.05914"};
+      "quantification of enlarged perivascular spaces in brain MRI. Medical Image Analysis 51, "
+      "2019, sections 3.4 and 3.5. arXiv:1802.05914"};
   manual.uses_seed = true;
   return manual;
 }

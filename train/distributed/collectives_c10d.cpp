@@ -92,8 +92,7 @@ std::vector<Member> meet(Store& store, const Launch& launch) {
       throw core::RunError(
           fmt::format("rank {} of {}: rank {} has not come to {} port {}: {}", launch.rank,
                       launch.size, rank, launch.address, launch.port, reason(error)),
-          "start all processes, each with its own rank and the same number of "
-          "processes");
+          "start all processes, each with its own rank and the same number of processes");
     }
   }
   for (Member& member : members) {

@@ -14,11 +14,7 @@
 namespace epvs::data {
 
 PreprocessingOptions read_weights_preprocessing(const std::filesystem::path& weights_or_run) {
-  core::require_exists(weights_or_run, "the weights file");
-  const std::filesystem::path path = std::filesystem::is_directory(weights_or_run)
-                                         ? weights_or_run / "weights.safetensors"
-                                         : weights_or_run;
-  core::require_exists(path, "the weights of the run");
+  const std::filesystem::path path = core::find_weights(weights_or_run);
   const auto fail = [&path](const std::string& why) {
     return core::InputError(
         fmt::format("{}: {}", path.string(), why),

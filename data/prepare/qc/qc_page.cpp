@@ -167,8 +167,9 @@ std::string exclusions(const core::Table& table, const std::vector<Entry>& entri
   }
   if (scans_by_reason.empty()) return {};
   std::string html =
-      "<h2>Excluded</h2>\n<table><tr><th class=\"text\">reason</th><th>n</th>"
-      "<th class=\"text\">scan and region</th></tr>\n";
+      "<h2>Excluded</h2>\n"
+      "<table><tr><th class=\"text\">reason</th><th>n</th><th class=\"text\">scan and "
+      "region</th></tr>\n";
   for (const auto& [reason, scans] : scans_by_reason) {
     html += fmt::format(
         "<tr><td class=\"reason\">{}</td><td>{}</td><td class=\"reason\">{}</td></tr>\n",
@@ -218,8 +219,7 @@ std::string plot(const core::Table& table, const std::vector<Entry>& entries,
   }
   html += fmt::format(
       "<text x=\"{0}\" y=\"57\">{1:.{4}f}</text><text x=\"{2}\" y=\"57\" "
-      "text-anchor=\"end\">{3:.{4}f}"
-      "</text></svg>\n",
+      "text-anchor=\"end\">{3:.{4}f}</text></svg>\n",
       kPad, least, kWidth - kPad, high->value, digits);
   return html;
 }
@@ -312,9 +312,9 @@ std::string qc_page(const QcPage& page, const core::Table& table) {
       "<p>Look at every picture: the contours must lie on the structures, and the scan must be "
       "sharp. To leave a scan or one of its regions out, write <b>yes</b> into the column "
       "<b>exclude</b> of <a href=\"qc.tsv\">qc.tsv</a> and why into <b>exclude_reason</b>, then "
-      "run "
-      "the same command again with <code>--force --exclude</code> and that table. MI is the mutual "
-      "information of the scan with what its labels lie on, before and after registration.</p>\n";
+      "run the same command again with <code>--force --exclude</code> and that table. MI is the "
+      "mutual information of the scan with what its labels lie on, before and after "
+      "registration.</p>\n";
   html += failures(page);
   html += exclusions(table, entries);
   html += plots(table, entries);

@@ -22,13 +22,13 @@ std::optional<std::string> doubt_of(const SidesFit& fit) {
                   fit.mirrored);
   if (fit.ratio() <= 1.0 / kSamePersonRatio) {
     return fmt::format(
-        "the T1w fits better when it is mirrored ({}): one of the two headers has "
-        "left and right exchanged",
+        "the T1w fits better when it is mirrored ({}): one of the two headers has left and right "
+        "exchanged",
         numbers);
   }
   return fmt::format(
-      "the T1w fits no better than its mirror image ({}): different people, or a "
-      "failed registration",
+      "the T1w fits no better than its mirror image ({}): different people, or a failed "
+      "registration",
       numbers);
 }
 

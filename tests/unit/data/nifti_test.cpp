@@ -185,9 +185,8 @@ TEST(ReadScan, RefusesWhatIsNotOneVolumeOfNumbers) {
   const TemporaryFolder folder;
   expect_error<core::InputError>([&] { read_scan(folder.path()); }, {"folder"});
   core::write_text(folder / "text.nii", std::string(1000, 'x'));
-  expect_error<core::InputError>(
-      [&] { read_scan(folder / "text.nii"); },
-      {"text.nii", "not an image", "given to epvs prepare as its folder"});
+  expect_error<core::InputError>([&] { read_scan(folder / "text.nii"); },
+                                 {"text.nii", "not an image", "converted by dcm2niix"});
   core::write_text(folder / "empty.nii.gz", "");
   expect_error<core::InputError>([&] { read_scan(folder / "empty.nii.gz"); }, {"not an image"});
   expect_error<core::InputError>([] { read_scan(golden("data/nifti/bad_4d.nii")); },
