@@ -52,9 +52,9 @@ endfunction()
 
 # epvs_test(<name> SOURCES ... LINKS ... [LABELS ...] [SLOW filter] [TIMEOUT s]): one GoogleTest
 # executable, one ctest entry per test case. Tests that match the GoogleTest filter SLOW get the label
-# slow beside LABELS.
+# slow beside LABELS. Tests with the same LOCK never run side by side (those that look for a free port).
 function(epvs_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT;SLOW" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;SLOW;LOCK" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} epvs_test_support GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
@@ -65,6 +65,9 @@ function(epvs_test name)
     math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")
   endif()
   set(properties TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_LOCK)
+    list(APPEND properties RESOURCE_LOCK ${ARG_LOCK})
+  endif()
   set(quick "*")
   if(ARG_SLOW)
     set(quick "-${ARG_SLOW}")
