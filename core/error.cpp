@@ -21,18 +21,6 @@ void Error::rethrow_in(const std::string& context) const {
   }
 }
 
-UsageError::UsageError(const std::string& message, std::string hint)
-    : Error(ExitCode::kUsage, message, std::move(hint)) {}
-
-InputError::InputError(const std::string& message, std::string hint)
-    : Error(ExitCode::kInput, message, std::move(hint)) {}
-
-RunError::RunError(const std::string& message, std::string hint)
-    : Error(ExitCode::kRuntime, message, std::move(hint)) {}
-
-PartialError::PartialError(const std::string& message, std::string hint)
-    : Error(ExitCode::kPartial, message, std::move(hint)) {}
-
 Interrupted::Interrupted(int signal_number, const std::string& message)
     : Error(static_cast<ExitCode>(128 + signal_number), message) {}
 

@@ -37,29 +37,17 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-/// Wrong command line, recipe or option value (exit code 2).
-class UsageError : public Error {
+/// One type per exit code.
+template <ExitCode kCode>
+class ErrorOf : public Error {
  public:
-  explicit UsageError(const std::string& message, std::string hint = {});
+  explicit ErrorOf(const std::string& message, std::string hint = {})
+      : Error(kCode, message, std::move(hint)) {}
 };
-
-/// Invalid input data: a file, a table, a scan (exit code 3).
-class InputError : public Error {
- public:
-  explicit InputError(const std::string& message, std::string hint = {});
-};
-
-/// Failure of the run itself (exit code 1).
-class RunError : public Error {
- public:
-  explicit RunError(const std::string& message, std::string hint = {});
-};
-
-/// The work is done, but not for everyone (exit code 4).
-class PartialError : public Error {
- public:
-  explicit PartialError(const std::string& message, std::string hint = {});
-};
+using UsageError = ErrorOf<ExitCode::kUsage>;      ///< wrong command line, recipe, option value
+using InputError = ErrorOf<ExitCode::kInput>;      ///< invalid input: a file, a table, a scan
+using RunError = ErrorOf<ExitCode::kRuntime>;      ///< failure of the run itself
+using PartialError = ErrorOf<ExitCode::kPartial>;  ///< the work is done, but not for everyone
 
 /// Stopped by a signal after the state was saved (exit code 128 + signal).
 class Interrupted : public Error {

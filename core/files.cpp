@@ -64,21 +64,10 @@ void AtomicFile::commit() {
 
 void write_text(const fs::path& path, std::string_view text) {
   AtomicFile file(path);
-  const int descriptor =
-      ::open(file.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor < 0) throw_write_error(path, errno);
-  std::size_t written = 0;
-  while (written < text.size()) {
-    const ssize_t count = ::write(descriptor, text.data() + written, text.size() - written);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const int error_number = errno;
-      ::close(descriptor);
-      throw_write_error(path, error_number);
-    }
-    written += static_cast<std::size_t>(count);
-  }
-  if (::close(descriptor) != 0) throw_write_error(path, errno);
+  std::ofstream stream(file.temporary(), std::ios::binary);
+  stream.write(text.data(), static_cast<std::streamsize>(text.size()));
+  stream.close();
+  if (!stream) throw_write_error(path, errno);
   file.commit();
 }
 

@@ -12,25 +12,18 @@
 
 namespace epvs::core {
 
-struct Sha256::State {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  ~State() { EVP_MD_CTX_free(context); }
-};
-
-Sha256::Sha256() : state_(std::make_unique<State>()) {
-  EPVS_ASSERT(EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+Sha256::Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+  EPVS_ASSERT(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
 }
 
-Sha256::~Sha256() = default;
-
 void Sha256::update(const void* data, std::size_t bytes) {
-  EPVS_ASSERT(EVP_DigestUpdate(state_->context, data, bytes) == 1);
+  EPVS_ASSERT(EVP_DigestUpdate(context_.get(), data, bytes) == 1);
 }
 
 std::string Sha256::finish() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned length = 0;
-  EPVS_ASSERT(EVP_DigestFinal_ex(state_->context, digest.data(), &length) == 1);
+  EPVS_ASSERT(EVP_DigestFinal_ex(context_.get(), digest.data(), &length) == 1);
   std::string text;
   for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
   return text;

@@ -17,17 +17,7 @@ namespace epvs::core {
 namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarning:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      return spdlog::level::err;
-  }
-  return spdlog::level::err;
+  return static_cast<spdlog::level::level_enum>(level);
 }
 
 }  // namespace
@@ -78,20 +68,10 @@ void Log::write(LogLevel level, const std::string& text) {
   const std::lock_guard lock(state_->mutex);
   const std::string line = state_->prefix + text;
   if (level >= state_->threshold) state_->clear_bar();
-  switch (level) {
-    case LogLevel::kDebug:
-      state_->logger.debug(line);
-      break;
-    case LogLevel::kInfo:
-      state_->logger.info(line);
-      break;
-    case LogLevel::kWarning:
-      state_->logger.warn("warning: " + line);
-      break;
-    case LogLevel::kError:
-      state_->logger.error("error: " + line);
-      break;
-  }
+  const char* kind = level == LogLevel::kWarning ? "warning: "
+                     : level == LogLevel::kError ? "error: "
+                                                 : "";
+  state_->logger.log(to_spdlog(level), kind + line);
 }
 
 namespace {

@@ -10,7 +10,7 @@
 
 namespace epvs::core {
 
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogLevel { kDebug = 1, kInfo, kWarning, kError };  ///< as spdlog counts them
 
 /// Lines from `threshold` on go to stderr; after add_file all lines go to a file, which is flushed
 /// after every line.

@@ -20,20 +20,13 @@ std::uint64_t split_mix(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-std::uint64_t fnv1a(std::string_view text) {
+}  // namespace
+
+std::uint64_t SeedPart::of_text(std::string_view text) {
   std::uint64_t hash = 0xCBF29CE484222325ULL;
   for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
   return hash;
 }
-
-}  // namespace
-
-SeedPart::SeedPart(std::string_view text) : value_(fnv1a(text)) {}
-SeedPart::SeedPart(const char* text) : value_(fnv1a(text)) {}
-SeedPart::SeedPart(const std::string& text) : value_(fnv1a(text)) {}
-SeedPart::SeedPart(std::int64_t number) : value_(static_cast<std::uint64_t>(number)) {}
-SeedPart::SeedPart(int number) : SeedPart(static_cast<std::int64_t>(number)) {}
-SeedPart::SeedPart(std::uint64_t number) : value_(number) {}
 
 std::uint64_t mix_seed(std::uint64_t seed, std::initializer_list<SeedPart> parts) {
   std::uint64_t state = split_mix(seed);

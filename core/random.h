@@ -4,6 +4,7 @@
 // implementation-defined), so a seed gives the same numbers everywhere.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <random>
@@ -16,15 +17,13 @@ namespace epvs::core {
 /// mix_seed(7, {"epoch", 3, "sub-01"}) is a fixed number.
 class SeedPart {
  public:
-  SeedPart(std::string_view text);    // NOLINT(google-explicit-constructor)
-  SeedPart(const char* text);         // NOLINT(google-explicit-constructor)
-  SeedPart(const std::string& text);  // NOLINT(google-explicit-constructor)
-  SeedPart(std::int64_t number);      // NOLINT(google-explicit-constructor)
-  SeedPart(int number);               // NOLINT(google-explicit-constructor)
-  SeedPart(std::uint64_t number);     // NOLINT(google-explicit-constructor)
+  template <std::convertible_to<std::string_view> Text>
+  SeedPart(const Text& text) : value_(of_text(text)) {}
+  SeedPart(std::integral auto number) : value_(static_cast<std::uint64_t>(number)) {}
   std::uint64_t value() const { return value_; }
 
  private:
+  static std::uint64_t of_text(std::string_view text);
   std::uint64_t value_;
 };
 std::uint64_t mix_seed(std::uint64_t seed, std::initializer_list<SeedPart> parts);

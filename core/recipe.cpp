@@ -1,4 +1,4 @@
-// TOML in and out: the only file that includes toml++.
+// JSON and TOML in and out: the only file that includes toml++.
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
@@ -60,10 +60,6 @@ std::string toml_text(const Json& value) {
   return value.dump();
 }
 
-}  // namespace
-
-namespace {
-
 toml::table parse_toml(const std::string& text, const std::string& source_name) {
   try {
     return toml::parse(text, source_name);
@@ -104,6 +100,18 @@ Json to_document(const toml::node& node, const std::string& source_name) {
 }
 
 }  // namespace
+
+Json read_json(const std::filesystem::path& path) {
+  try {
+    return Json::parse(read_text(path));
+  } catch (const Json::parse_error& error) {
+    throw InputError(fmt::format("{} is not valid JSON: {}", path.string(), error.what()));
+  }
+}
+
+void write_json(const std::filesystem::path& path, const Json& document) {
+  write_text(path, document.dump(2) + "\n");
+}
 
 Json read_toml(const std::filesystem::path& path) {
   const toml::table document = parse_toml(read_text(path), path.string());

@@ -36,7 +36,10 @@ ScoresTable ScoresTable::from_table(const Table& table, const std::vector<std::s
     if (std::find(kKeyColumns.begin(), kKeyColumns.end(), name) != kKeyColumns.end()) {
       throw UsageError(fmt::format("'{}' is a key column, not a scorer", name));
     }
-    table.index(name);
+    if (!table.has(name)) {
+      throw UsageError(fmt::format("{} has no scorer '{}'{}", table.source(), name,
+                                   did_you_mean(name, table.columns())));
+    }
     scores.scorers.push_back(name);
   }
   for (const std::string& column : table.columns()) {
@@ -75,10 +78,20 @@ ScoresTable ScoresTable::from_table(const Table& table, const std::vector<std::s
 std::size_t ScoresTable::scorer_index(const std::string& scorer) const {
   const auto found = std::find(scorers.begin(), scorers.end(), scorer);
   if (found == scorers.end()) {
-    throw InputError(
+    throw UsageError(
         fmt::format("{} has no scorer '{}'{}", source, scorer, did_you_mean(scorer, scorers)));
   }
   return static_cast<std::size_t>(found - scorers.begin());
+}
+
+void throw_no_region(const std::string& source, const std::string& region,
+                     const std::vector<std::string>& there) {
+  const std::string message = fmt::format("{} has no region '{}'", source, region);
+  const std::string hint = "it has " + (there.empty() ? "none" : join(there, ", "));
+  if (std::find(kRegions.begin(), kRegions.end(), region) != kRegions.end()) {
+    throw InputError(message, hint);
+  }
+  throw UsageError(message + did_you_mean(region, there), hint);
 }
 
 std::string prefix_hint(const std::vector<std::string>& some,

@@ -36,13 +36,22 @@ struct ScoresTable {
   bool has_session = false;
   bool has_region = false;
 
-  /// Reads all scorers, or only those named. Throws InputError for a missing participant_id column,
-  /// an unknown scorer, a key that appears twice (both lines named), text where a score should be.
+  /// Reads all scorers, or only those named. Throws UsageError for an unknown scorer, InputError for
+  /// a missing participant_id column, a key that appears twice (both lines named), text where a
+  /// score should be.
   static ScoresTable read(const std::filesystem::path& path,
                           const std::vector<std::string>& only = {});
   static ScoresTable from_table(const Table& table, const std::vector<std::string>& only = {});
   std::size_t scorer_index(const std::string& scorer) const;
 };
+
+/// The regions that epvs makes itself; others come from a user's table of labels.
+inline const std::vector<std::string> kRegions = {"bg", "cso", "hippocampi", "midbrain"};
+
+/// For a region that `source` lacks, but for those in `there`: InputError when it is one of
+/// kRegions, else UsageError, which names the nearest.
+[[noreturn]] void throw_no_region(const std::string& source, const std::string& region,
+                                  const std::vector<std::string>& there);
 
 /// What to do when tables name participants differently: "write sub-01 in both ..." where a name of
 /// `some` is one of `others` with or without the prefix sub-; otherwise empty.

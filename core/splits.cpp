@@ -81,7 +81,7 @@ std::vector<std::string> Splits::participants_or_none(int repeat, int fold,
   if (!pair_exists) {
     std::vector<std::string> known;
     for (const auto& [r, f] : pairs()) known.push_back(fmt::format("repeat {} fold {}", r, f));
-    throw UsageError(fmt::format("{} has no repeat {} fold {}", source_, repeat, fold),
+    throw InputError(fmt::format("{} has no repeat {} fold {}", source_, repeat, fold),
                      "it has " + join(known, ", "));
   }
   return participants;
@@ -91,7 +91,7 @@ std::vector<std::string> Splits::participants(int repeat, int fold,
                                               const std::string& split) const {
   std::vector<std::string> found = participants_or_none(repeat, fold, split);
   if (found.empty()) {
-    throw UsageError(
+    throw InputError(
         fmt::format("{}: repeat {} fold {} has no {} participants", source_, repeat, fold, split));
   }
   return found;

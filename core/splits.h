@@ -25,8 +25,8 @@ class Splits {
   void write(const std::filesystem::path& path) const;
 
   const std::vector<SplitRow>& rows() const { return rows_; }
-  /// Participants of one split, in file order. Throws UsageError naming the repeats and folds that
-  /// exist when this pair does not, or the split is empty.
+  /// Participants of one split, in file order. Throws InputError naming the repeats and folds that
+  /// exist when this pair does not, or when the split is empty; UsageError for an unknown split.
   std::vector<std::string> participants(int repeat, int fold, const std::string& split) const;
   /// Like participants(), but an absent split gives an empty list (the pair must exist).
   std::vector<std::string> participants_or_none(int repeat, int fold,

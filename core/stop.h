@@ -1,4 +1,4 @@
-// Signals as wishes: INT and TERM ask a command to stop, USR1 asks for a checkpoint.
+// Signals that a command obeys when it can: INT and TERM ask it to stop, USR1 asks for a checkpoint.
 #pragma once
 
 namespace epvs::core {

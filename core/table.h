@@ -4,10 +4,13 @@
 // comma-separated with double quotes; a comma-separated text in a .tsv is refused by name.
 #pragma once
 
+#include <concepts>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "core/text.h"
 
 namespace epvs::core {
 
@@ -42,6 +45,11 @@ class Table {
 
   /// Appends; the number of cells must equal the number of columns. Empty text becomes `n/a`.
   void add_row(std::vector<std::string> cells);
+  /// The same of texts and numbers; NaN becomes `n/a`.
+  template <class... T>
+  void add(const T&... cells) {
+    add_row({cell_text(cells)...});
+  }
   std::string to_text() const;
   /// Atomic.
   void write(const std::filesystem::path& path) const;
@@ -53,6 +61,10 @@ class Table {
   static constexpr std::size_t kConsoleWidth = 100;
 
  private:
+  static std::string cell_text(const std::string& text) { return text; }
+  static std::string cell_text(double number) { return format_number(number); }
+  static std::string cell_text(std::integral auto number) { return std::to_string(number); }
+
   std::string source_ = "table";
   std::vector<std::string> columns_;
   std::vector<std::string> cells_;

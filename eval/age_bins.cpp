@@ -4,8 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "eval/distributions.h"
-#include "eval/estimate.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 namespace {

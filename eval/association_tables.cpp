@@ -6,18 +6,12 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "eval/covariates.h"
-#include "eval/estimate.h"
-#include "eval/vuong.h"
+#include "eval/count_regression.h"
+#include "eval/regression_data.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 namespace {
-
-using core::format_number;
-
-std::string or_missing(const std::string& text) {
-  return text.empty() ? core::kMissing : text;
-}
 
 /// Design columns, and which covariate each belongs to.
 struct Part {
@@ -89,15 +83,13 @@ class FitWriter {
  private:
   void add(const std::string& part, const std::string& term, const Coefficient& c,
            const Ratio& ratio, double per, const std::string& note) {
-    table_.add_row({or_missing(region_), group_, std::to_string(n_), scorer_, or_missing(model_),
-                    part, term, format_number(c.estimate), format_number(c.se), format_number(c.z),
-                    format_number(c.p), format_number(ratio.ratio), format_number(ratio.low),
-                    format_number(ratio.high), format_number(per), or_missing(note)});
+    table_.add(region_, group_, n_, scorer_, model_, part, term, c.estimate, c.se, c.z, c.p,
+               ratio.ratio, ratio.low, ratio.high, per, note);
   }
 
   void add_value(const std::string& part, const std::string& term, double estimate, double p,
                  const std::string& note) {
-    add(part, term, {term, estimate, kNaN, kNaN, p, {}}, {kNaN, kNaN, kNaN}, kNaN, note);
+    add(part, term, {term, estimate, kNaN, kNaN, p, {}}, {}, kNaN, note);
   }
 
   double per_of(const Covariate& covariate) const {
@@ -118,7 +110,7 @@ class FitWriter {
   }
 
   void write_dispersion(const CountFit& fit) {
-    const Coefficient c{"log_theta", fit.log_theta, fit.log_theta_se, kNaN, kNaN, {}};
+    const Coefficient c{"log_theta", fit.log_theta, fit.log_theta_se};
     const std::string note = has_dispersion(fit.fitted) ? "" : "theta at its edge: no interval";
     add("dispersion", c.term, c, ratio_per(c, 1.0, options_.confidence), kNaN, note);
   }
@@ -184,7 +176,7 @@ class FitWriter {
                                        ", positive: zero inflation fits better; p one-sided"
                                  : test.note;
     const auto row = [&](const char* term, const VuongStatistic& s) {
-      add("vuong", term, {term, s.z, kNaN, s.z, s.p, {}}, {kNaN, kNaN, kNaN}, kNaN, note);
+      add("vuong", term, {term, s.z, kNaN, s.z, s.p, {}}, {}, kNaN, note);
     };
     row("raw", test.raw);
     row("aic", test.aic);
@@ -206,11 +198,8 @@ class FitWriter {
   void write_unavailable(const Design& count_design, const Design& zero_design,
                          const std::string& reason) {
     model_ = core::to_text(options_.model);
-    const Coefficient none{"", kNaN, kNaN, kNaN, kNaN, {}};
     const auto rows = [&](const char* part, const Design& design) {
-      for (const std::string& term : design.terms) {
-        add(part, term, none, {kNaN, kNaN, kNaN}, kNaN, reason);
-      }
+      for (const std::string& term : design.terms) add(part, term, {}, {}, kNaN, reason);
     };
     rows("count", count_design);
     if (has_zero_part(options_.model)) rows("zero", zero_design);
@@ -348,11 +337,8 @@ core::Table age_bin_table(const Dataset& data, const core::Table& participants,
           scores.push_back(data.values[scorer][unit]);
         }
         for (const AgeBin& bin : mean_by_age(ages, scores, options)) {
-          table.add_row({or_missing(region), group.name, std::to_string(bin.n),
-                         data.scorers[scorer], covariate, format_number(bin.low),
-                         format_number(bin.high), format_number(bin.mean), format_number(bin.sd),
-                         format_number(bin.ci_low), format_number(bin.ci_high),
-                         or_missing(bin.note)});
+          table.add(region, group.name, bin.n, data.scorers[scorer], covariate, bin.low, bin.high,
+                    bin.mean, bin.sd, bin.ci_low, bin.ci_high, bin.note);
         }
       }
     }

@@ -7,10 +7,10 @@
 
 #include "core/table.h"
 #include "eval/age_bins.h"
-#include "eval/count_data.h"
 #include "eval/count_regression.h"
 #include "eval/groups.h"
 #include "eval/join.h"
+#include "eval/regression_data.h"
 
 namespace epvs::eval {
 

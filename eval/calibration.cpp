@@ -4,9 +4,8 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "eval/estimate.h"
-#include "eval/icc.h"
-#include "eval/moments.h"
+#include "eval/agreement.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 namespace {
@@ -35,7 +34,7 @@ std::string obstacle(const PairMoments& moments, const CalibrationOptions& optio
   if (moments.constant_x) return "the reference is constant";
   if (moments.constant_y) return "the scores are constant";
   if (moments.sxy == 0.0) return "the correlation is zero: no slope is best";
-  if (moments.sxy < 0.0 && !options.allow_sign_flip) {
+  if (moments.sxy < 0.0 && options.keep_sign) {
     return "the correlation is negative and turning the sign is not allowed";
   }
   return {};

@@ -32,9 +32,9 @@ constexpr auto names_of(CalibrationTarget) {
 
 struct CalibrationOptions {
   CalibrationTarget target = CalibrationTarget::kIcc2;
-  /// P1 lets a baseline be turned round (its rescaled scores may be negative). Without it a method
+  /// P1 lets a baseline be turned round (its rescaled scores may be negative). With this a method
   /// that falls with the reference has no best slope, and the result says so.
-  bool allow_sign_flip = true;
+  bool keep_sign = false;
 };
 
 struct Calibration {

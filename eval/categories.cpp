@@ -7,8 +7,7 @@
 
 #include "core/error.h"
 #include "eval/correlation.h"
-#include "eval/distributions.h"
-#include "eval/moments.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/estimate.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 

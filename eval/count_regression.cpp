@@ -9,8 +9,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "eval/count_likelihood.h"
-#include "eval/distributions.h"
-#include "eval/estimate.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 namespace {
@@ -222,21 +221,22 @@ Resolved resolve(const Fitter& fitter, CountModel model, std::size_t zeros,
     const double value = fitter.fit(simpler).newton.at.value;
     return result.candidate.newton.at.value <= value + kEqualLikelihood;
   };
-  if (model == kNegativeBinomial && not_above(kPoisson)) {
-    notes.push_back("theta tends to infinity: no overdispersion, Poisson fitted");
-    return resolve(fitter, kPoisson, zeros, notes);
-  }
-  if (model == kZeroInflatedNegativeBinomial && not_above(kZeroInflatedPoisson)) {
-    notes.push_back("theta tends to infinity: no overdispersion, zero-inflated Poisson fitted");
-    return resolve(fitter, kZeroInflatedPoisson, zeros, notes);
-  }
-  if (model == kZeroInflatedNegativeBinomial && not_above(kNegativeBinomial)) {
-    notes.push_back("no zero inflation: the probability of a structural zero tends to 0");
-    return resolve(fitter, kNegativeBinomial, zeros, notes);
-  }
-  if (model == kZeroInflatedPoisson && not_above(kPoisson)) {
-    notes.push_back("no zero inflation: the probability of a structural zero tends to 0");
-    return resolve(fitter, kPoisson, zeros, notes);
+  struct Edge {
+    CountModel model, simpler;
+    const char* note;
+  };
+  constexpr const char* kNoInflation =
+      "no zero inflation: the probability of a structural zero tends to 0";
+  for (const Edge& edge :
+       {Edge{kNegativeBinomial, kPoisson,
+             "theta tends to infinity: no overdispersion, Poisson fitted"},
+        Edge{kZeroInflatedNegativeBinomial, kZeroInflatedPoisson,
+             "theta tends to infinity: no overdispersion, zero-inflated Poisson fitted"},
+        Edge{kZeroInflatedNegativeBinomial, kNegativeBinomial, kNoInflation},
+        Edge{kZeroInflatedPoisson, kPoisson, kNoInflation}}) {
+    if (model != edge.model || !not_above(edge.simpler)) continue;
+    notes.emplace_back(edge.note);
+    return resolve(fitter, edge.simpler, zeros, notes);
   }
   return result;
 }
@@ -290,16 +290,12 @@ UserScale to_user(const CountProblem& problem, const Coordinates& count, const C
   if (finite.empty() || cholesky.info() != Eigen::Success) return user;
   const Eigen::MatrixXd inverse =
       cholesky.solve(Eigen::MatrixXd::Identity(part.rows(), part.cols()));
-  for (std::size_t i = 0; i < finite.size(); ++i) {
-    for (std::size_t j = 0; j < finite.size(); ++j) {
-      user.covariance(finite[i], finite[j]) = inverse(static_cast<Index>(i), static_cast<Index>(j));
-    }
-  }
+  user.covariance(finite, finite) = inverse;
   return user;
 }
 
 Coefficient coefficient(const std::string& term, const UserScale& user, Index i) {
-  Coefficient result{term, kNaN, kNaN, kNaN, kNaN, {}};
+  Coefficient result{term};
   if (user.divergence[i] != 0.0) {
     result.note = fmt::format("no finite estimate (tends to {}infinity): separation",
                               user.divergence[i] < 0.0 ? "minus " : "");
@@ -319,7 +315,6 @@ Coefficient coefficient(const std::string& term, const UserScale& user, Index i)
 void set_theta(const UserScale& user, CountFit& fit) {
   const Index last = user.estimate.size() - 1;
   if (user.divergence[last] != 0.0) {
-    fit.theta = fit.log_theta = fit.theta_se = fit.log_theta_se = kNaN;
     fit.notes.push_back("theta has no finite positive estimate");
     return;
   }
@@ -347,18 +342,12 @@ CountFit empty_fit(std::span<const double> counts, const Design& count_design,
   fit.requested = fit.fitted = model;
   fit.n = counts.size();
   fit.zeros = static_cast<std::size_t>(std::count(counts.begin(), counts.end(), 0.0));
-  for (const std::string& term : count_design.terms) {
-    fit.count.push_back({term, kNaN, kNaN, kNaN, kNaN, {}});
-  }
+  for (const std::string& term : count_design.terms) fit.count.push_back({term});
   if (has_zero_part(model)) {
-    for (const std::string& term : zero_design.terms) {
-      fit.zero.push_back({term, kNaN, kNaN, kNaN, kNaN, {}});
-    }
+    for (const std::string& term : zero_design.terms) fit.zero.push_back({term});
   }
   fit.requested_parameters =
       static_cast<int>(fit.count.size() + fit.zero.size()) + (has_dispersion(model) ? 1 : 0);
-  fit.theta = fit.theta_se = fit.log_theta = fit.log_theta_se = kNaN;
-  fit.log_likelihood = fit.aic = fit.bic = kNaN;
   return fit;
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "eval/detection_events.h"
+#include "eval/detection_match.h"
 
 namespace epvs::eval {
 namespace {
@@ -214,18 +214,6 @@ void DetectionOptions::validate() const {
   }
   if (bootstrap < 0) refuse("bootstrap", bootstrap, "at least 0 resamples");
   if (!(confidence > 0.0 && confidence < 1.0)) refuse("confidence", confidence, "between 0 and 1");
-}
-
-std::vector<FrocPoint> froc_curve(const std::vector<DetectionScan>& scans, double radius_mm) {
-  return curve_of(pool(scans, radius_mm));
-}
-
-double sensitivity_at(const std::vector<FrocPoint>& curve, double fps_per_scan) {
-  double best = 0.0;
-  for (const FrocPoint& point : curve) {
-    if (point.fps_per_scan <= fps_per_scan) best = point.sensitivity;
-  }
-  return best;
 }
 
 DetectionSummary evaluate_detections(const std::vector<DetectionScan>& scans,

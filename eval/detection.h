@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "eval/estimate.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 
@@ -50,13 +50,6 @@ struct FrocPoint {
   double fps_per_scan = 0.0;
 };
 
-/// One point per distinct weight, from the highest threshold to the lowest.
-std::vector<FrocPoint> froc_curve(const std::vector<DetectionScan>& scans, double radius_mm);
-
-/// The highest sensitivity of the curve at no more than this many FPs per scan (a step function, 0
-/// left of the first point).
-double sensitivity_at(const std::vector<FrocPoint>& curve, double fps_per_scan);
-
 struct DetectionOptions {
   double radius_mm = 0.0;  ///< no default: it depends on the resolution and has to be chosen
   /// Detections below this weight do not count for the operating point; NaN counts all.
@@ -80,9 +73,9 @@ struct DetectionSummary {
   Estimate precision;
   Estimate f1;
   Estimate fps_per_scan;
-  std::vector<Estimate> froc;  ///< sensitivity at each of fp_rates
-  Estimate froc_mean;          ///< their mean (the LUNA16 score for the default rates)
-  std::vector<FrocPoint> curve;
+  std::vector<Estimate> froc;    ///< sensitivity at each of fp_rates
+  Estimate froc_mean;            ///< their mean (the LUNA16 score for the default rates)
+  std::vector<FrocPoint> curve;  ///< a point per distinct weight, from the highest threshold down
 };
 
 /// Intervals are NaN with a note for fewer than three participants. Bit-equal for a seed.

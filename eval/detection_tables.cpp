@@ -18,10 +18,6 @@ namespace {
 
 using core::format_number;
 
-std::string or_missing(const std::string& text) {
-  return text.empty() ? core::kMissing : text;
-}
-
 std::string optional_cell(const core::Table& table, std::size_t row, const std::string& column) {
   if (!table.has(column) || table.cell(row, column) == core::kMissing) return {};
   return table.cell(row, column);
@@ -38,68 +34,51 @@ void require_same_keys(const core::Table& detections, const core::Table& truth) 
   }
 }
 
-/// Collects the scans of every region.
+double required_number(const core::Table& table, std::size_t row, const std::string& column) {
+  const double value = table.number(row, column);
+  if (std::isnan(value)) {
+    throw core::InputError(
+        fmt::format("{}: {} is missing, expected a number", table.where(row), column));
+  }
+  return value;
+}
+
+/// The scans of every region, and the points that stand in tables.
 class ScanCollector {
  public:
-  using Key = std::array<std::string, 3>;  // region, participant, session
-
-  ScanCollector() = default;
-  /// Rows of other scans are passed over.
-  explicit ScanCollector(std::set<Key> only) : only_(std::move(only)), is_limited_(true) {}
-
-  DetectionScan& scan(const std::string& participant, const std::string& session,
-                      const std::string& region) {
-    const auto [place, is_new] = region_number_.try_emplace(region, regions_.size());
-    if (is_new) regions_.push_back({region, {}});
-    std::vector<DetectionScan>& scans = regions_[place->second].scans;
-    const auto [at, is_new_scan] =
-        scan_number_.try_emplace({region, participant, session}, scans.size());
-    if (is_new_scan) scans.push_back({participant, session, {}, {}, {}});
-    return scans[at->second];
+  explicit ScanCollector(const std::vector<core::ScoreKey>& scans) {
+    for (const core::ScoreKey& key : scans) {
+      const auto [place, is_new] = region_number_.try_emplace(key.region, regions.size());
+      if (is_new) regions.push_back({key.region, {}});
+      std::vector<DetectionScan>& of_region = regions[place->second].scans;
+      const Key scan = {key.region, key.participant_id, key.session_id};
+      if (!scan_number_.try_emplace(scan, of_region.size()).second) continue;
+      of_region.push_back({key.participant_id, key.session_id, {}, {}, {}});
+    }
   }
 
   void add(const core::Table& table, bool with_weights) {
     for (std::size_t row = 0; row < table.rows(); ++row) {
-      const std::string participant = optional_cell(table, row, "participant_id");
-      if (participant.empty()) {
-        throw core::InputError(table.where(row) + " has no participant_id");
-      }
-      const std::string session = optional_cell(table, row, "session_id");
-      const std::string region = optional_cell(table, row, "region");
-      if (is_limited_ && !only_.contains({region, participant, session})) continue;
-      DetectionScan& at = scan(participant, session, region);
-      PointMm point{};
-      const std::array<const char*, 3> axes = {"x", "y", "z"};
-      for (std::size_t axis = 0; axis < axes.size(); ++axis) {
-        point[axis] = required_number(table, row, axes[axis]);
-      }
-      if (with_weights) {
-        at.detections.push_back(point);
-        at.weights.push_back(required_number(table, row, "weight"));
-      } else {
-        at.truths.push_back(point);
-      }
+      const Key key = {optional_cell(table, row, "region"),
+                       optional_cell(table, row, "participant_id"),
+                       optional_cell(table, row, "session_id")};
+      if (key[1].empty()) throw core::InputError(table.where(row) + " has no participant_id");
+      const auto found = scan_number_.find(key);
+      if (found == scan_number_.end()) continue;
+      DetectionScan& at = regions[region_number_.at(key[0])].scans[found->second];
+      const PointMm point = {required_number(table, row, "x"), required_number(table, row, "y"),
+                             required_number(table, row, "z")};
+      (with_weights ? at.detections : at.truths).push_back(point);
+      if (with_weights) at.weights.push_back(required_number(table, row, "weight"));
     }
   }
 
-  std::vector<DetectionRegion> take() { return std::move(regions_); }
+  std::vector<DetectionRegion> regions;
 
  private:
-  static double required_number(const core::Table& table, std::size_t row,
-                                const std::string& column) {
-    const double value = table.number(row, column);
-    if (std::isnan(value)) {
-      throw core::InputError(
-          fmt::format("{}: {} is missing, expected a number", table.where(row), column));
-    }
-    return value;
-  }
-
-  std::vector<DetectionRegion> regions_;
+  using Key = std::array<std::string, 3>;  // region, participant, session
   std::map<std::string, std::size_t> region_number_;
   std::map<Key, std::size_t> scan_number_;
-  std::set<Key> only_;
-  bool is_limited_ = false;
 };
 
 }  // namespace
@@ -137,45 +116,21 @@ std::vector<DetectionRegion> detection_regions(const core::Table& detections,
                                                const core::Table& truth,
                                                const std::vector<core::ScoreKey>& scans) {
   require_same_keys(detections, truth);
-  ScanCollector collector;
-  const bool sessions = truth.has("session_id");
-  const bool regions = truth.has("region");
-  for (const core::ScoreKey& key : scans) {
-    collector.scan(key.participant_id, sessions ? key.session_id : "", regions ? key.region : "");
-  }
-  collector.add(truth, false);
-  collector.add(detections, true);
-  return collector.take();
-}
-
-std::vector<DetectionRegion> detection_regions_of_scans(const core::Table& detections,
-                                                        const core::Table& truth,
-                                                        const std::vector<core::ScoreKey>& scans) {
-  require_same_keys(detections, truth);
-  std::set<ScanCollector::Key> known;
-  const auto require_same = [&](const char* column, bool scores_have) {
+  const auto require_same = [&](const char* column, std::string core::ScoreKey::*key) {
+    const bool scores_have = std::any_of(
+        scans.begin(), scans.end(), [&](const core::ScoreKey& s) { return !(s.*key).empty(); });
     if (truth.has(column) == scores_have) return;
     throw core::InputError(
         fmt::format("{} has {} column {}, the scores have {}", truth.source(),
                     truth.has(column) ? "the" : "no", column, scores_have ? "one" : "none"),
         "give the scores and the tables of points the same key columns");
   };
-  bool sessions = false;
-  bool regions = false;
-  for (const core::ScoreKey& key : scans) {
-    known.insert({key.region, key.participant_id, key.session_id});
-    sessions |= !key.session_id.empty();
-    regions |= !key.region.empty();
-  }
-  require_same("session_id", sessions);
-  require_same("region", regions);
-  ScanCollector collector(std::move(known));
-  for (const core::ScoreKey& key : scans) {
-    collector.scan(key.participant_id, key.session_id, key.region);
-  }
+  require_same("session_id", &core::ScoreKey::session_id);
+  require_same("region", &core::ScoreKey::region);
+  ScanCollector collector(scans);
   collector.add(truth, false);
   collector.add(detections, true);
-  return collector.take();
+  return std::move(collector.regions);
 }
 
 std::vector<DetectionScan> scans_of_group(const DetectionRegion& region, const Dataset& data,
@@ -224,11 +179,9 @@ core::Table froc_table() {
 void add_froc(core::Table& table, const std::string& region, const std::string& group,
               const std::string& scorer, const DetectionSummary& summary) {
   for (const FrocPoint& point : summary.curve) {
-    table.add_row({or_missing(region), group, scorer, format_number(point.threshold),
-                   std::to_string(point.hits), std::to_string(point.false_positives),
-                   std::to_string(summary.truths), std::to_string(summary.scans),
-                   format_number(point.sensitivity), format_number(point.precision),
-                   format_number(point.fps_per_scan)});
+    table.add(region, group, scorer, point.threshold, point.hits, point.false_positives,
+              summary.truths, summary.scans, point.sensitivity, point.precision,
+              point.fps_per_scan);
   }
 }
 
@@ -244,9 +197,8 @@ core::Table matched_points_table(const std::vector<DetectionRegion>& regions, do
         hit.insert(match.truth);
       }
       const auto add = [&](const char* kind, const PointMm& p, double weight, double d) {
-        table.add_row({scan.participant_id, or_missing(scan.session_id), or_missing(region.region),
-                       kind, format_number(p[0]), format_number(p[1]), format_number(p[2]),
-                       format_number(weight), format_number(d)});
+        table.add(scan.participant_id, scan.session_id, region.region, kind, p[0], p[1], p[2],
+                  weight, d);
       };
       for (std::size_t i = 0; i < scan.detections.size(); ++i) {
         const auto found = distance.find(i);

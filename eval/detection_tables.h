@@ -25,19 +25,13 @@ struct DetectionRegion {
 core::Table read_detections(const std::filesystem::path& path);
 
 /// Tables with participant_id, x, y, z (mm, world of the scan), optional session_id and region; the
-/// detections have `weight` too. A scan belongs to a region when it stands in either table or in
-/// `scans` (the keys of a scores table: scans without detections and without truth count in FPs per
-/// scan). Regions in order of first appearance. Throws InputError when only one of the tables has
-/// session_id or region, for missing keys and for coordinates that are not numbers.
+/// detections have `weight` too. `scans` are those of the evaluation: scans without detections and
+/// without truth count in FPs per scan, rows of other scans are left out. Regions in order of first
+/// appearance. Throws InputError when the tables and the scores do not have the same of session_id
+/// and region, for missing keys and for coordinates that are not numbers.
 std::vector<DetectionRegion> detection_regions(const core::Table& detections,
                                                const core::Table& truth,
-                                               const std::vector<core::ScoreKey>& scans = {});
-
-/// The same for the scans of an evaluation only: rows of other scans are left out. Throws
-/// InputError when the scores and the tables do not have the same of session_id and region.
-std::vector<DetectionRegion> detection_regions_of_scans(const core::Table& detections,
-                                                        const core::Table& truth,
-                                                        const std::vector<core::ScoreKey>& scans);
+                                               const std::vector<core::ScoreKey>& scans);
 
 /// The scans of `region` whose participant and session stand among `units` of `data`.
 std::vector<DetectionScan> scans_of_group(const DetectionRegion& region, const Dataset& data,

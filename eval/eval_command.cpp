@@ -3,20 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <memory>
-#include <set>
 
 #include "core/error.h"
 #include "core/files.h"
-#include "core/json.h"
 #include "core/text.h"
-#include "eval/console.h"
-#include "eval/report_tables.h"
-#include "eval/tables.h"
 
 namespace epvs::eval {
 
-namespace fs = std::filesystem;
 using core::UsageError;
 
 namespace {
@@ -68,6 +61,29 @@ std::vector<std::string> citations() {
       "1986;7:177-188. doi:10.1016/0197-2456(86)90046-2"};
 }
 
+/// An option that means nothing without another one.
+void require_with(const core::CommandLine& line, const std::vector<std::string>& options,
+                  const std::string& needed) {
+  if (line.given(needed)) return;
+  for (const std::string& option : options) {
+    if (line.given(option)) {
+      throw UsageError(option + " is given without " + needed, "give " + needed + " too");
+    }
+  }
+}
+
+/// Throws for groups by a key that `option` cannot divide by.
+void refuse_groups(const GroupOptions& groups, const std::vector<std::string>& keys,
+                   const std::string& option, const std::string& why) {
+  for (const std::string& entry : groups.group_by) {
+    for (const std::string& column : core::split(entry, ':')) {
+      if (std::find(keys.begin(), keys.end(), column) == keys.end()) continue;
+      throw UsageError(fmt::format("{} cannot be grouped by {}: {}", option, column, why),
+                       fmt::format("group by {} in a run without {}", column, option));
+    }
+  }
+}
+
 /// Options that compare scorers with a reference.
 const std::vector<std::string> kNeedReference = {
     "--together",           "--pairs",      "--reference-at-most",
@@ -114,7 +130,9 @@ void EvalCommand::declare(core::CommandLine& line) {
   declare_tables(line);
   declare_participants(line);
   declare_statistics(line);
-  associations_.declare(line);
+  declare_associations(line);
+  declare_reliability(line);
+  declare_detections(line);
 }
 
 void EvalCommand::declare_tables(core::CommandLine& line) {
@@ -207,12 +225,87 @@ void EvalCommand::declare_statistics(core::CommandLine& line) {
       .unit("NAME");
 }
 
+void EvalCommand::declare_associations(core::CommandLine& line) {
+  line.heading("Associations with covariates");
+  line.option("--associate", &association_.covariates,
+              "regresses the scores, as counts, on these columns of participants.tsv; writes "
+              "associations.tsv")
+      .unit("COLUMN,...");
+  line.option("--model", &association_.model,
+              "Poisson, negative binomial, zero-inflated Poisson or negative binomial");
+  line.option("--zero-part", &association_.zero_covariates,
+              "columns of the zero part of zip and zinb; without it its intercept alone")
+      .unit("COLUMN,...");
+  line.option("--per", &association_.per,
+              "change of a covariate that ratios are for: 10 makes years of age decades");
+  line.option("--rounding", &association_.conversion.rounding,
+              "what becomes of scores that are not whole");
+  line.option("--negative", &association_.conversion.negatives,
+              "what becomes of counts below zero after rounding");
+  line.option("--means-by", &means_by_,
+              "means of the scores per bin of this column; writes means.tsv")
+      .unit("COLUMN");
+  line.option("--bin-width", &bins_.width, "width of the bins, in units of the column");
+}
+
+void EvalCommand::declare_reliability(core::CommandLine& line) {
+  line.heading("Repeat scans, scanners, calibration");
+  line.option("--rescan", &rescan_,
+              "pairs the sessions of each participant: ICC, within-subject SD, repeatability "
+              "coefficient of every scorer");
+  line.option("--rescan-sessions", &rescan_sessions_,
+              "the two sessions to pair, where participants have more")
+      .unit("FIRST,SECOND")
+      .length(2);
+  line.option("--heterogeneity", &heterogeneity_,
+              "compares and pools the correlations of the groups of this column (scanner) and "
+              "leaves each group out once")
+      .unit("COLUMN");
+  line.option("--calibrate-on", &calibrate_on_,
+              "split of --splits on which scores are rescaled linearly to the highest ICC with the "
+              "reference before they are evaluated; writes calibration.tsv")
+      .choices({"train", "validation"});
+  line.option("--calibrate", &calibrated_scorers_,
+              "scorers to calibrate; without it all but the reference")
+      .unit("SCORER,...");
+  line.option("--calibration-target", &calibration_.target,
+              "form of the ICC in calibration.tsv; both have the same best line");
+  line.option("--keep-sign", &calibration_.keep_sign,
+              "a scorer that falls with the reference is not turned round but left n/a");
+}
+
+void EvalCommand::declare_detections(core::CommandLine& line) {
+  line.heading("Detections");
+  line.option("--detections", &detections_,
+              "table with participant_id, x, y, z (mm), weight, where the scores have them "
+              "session_id and region; or the folder that epvs infer --detections wrote. Gives "
+              "froc.tsv and matched_points.tsv")
+      .unit("FILE");
+  line.option("--truth", &truth_, "table of the marked points, as --detections without weight")
+      .unit("FILE");
+  line.option("--radius-mm", &detection_.radius_mm,
+              "a detection nearer than this to a marked point can be a hit; required with "
+              "--detections")
+      .unit("mm");
+  line.option("--detection-weight", &detection_.threshold,
+              "least weight that counts for sensitivity and precision; without it all count")
+      .unit("WEIGHT");
+  line.option("--fp-rates", &detection_.fp_rates,
+              "false positives per scan at which the FROC curve is read")
+      .unit("RATE,...");
+  line.option("--detection-scorer", &detection_scorer_, "name of the detector in the results")
+      .unit("NAME");
+}
+
 std::vector<std::string> EvalCommand::output_files() const {
   std::vector<std::string> names = {"metrics.tsv", "metrics.json", "points.tsv"};
   if (!join_.reference.empty()) {
     names.insert(names.end(), {"comparisons.tsv", "tables.md", "tables.tex", "methods.md"});
   }
-  for (const std::string& name : associations_.files()) names.push_back(name);
+  if (!association_.covariates.empty()) names.emplace_back("associations.tsv");
+  if (!means_by_.empty()) names.emplace_back("means.tsv");
+  if (!calibrate_on_.empty()) names.emplace_back("calibration.tsv");
+  if (!detections_.empty()) names.insert(names.end(), {"froc.tsv", "matched_points.tsv"});
   return names;
 }
 
@@ -221,10 +314,17 @@ void EvalCommand::read_options(const core::CommandLine& line) {
   if (line.given("--split") && !line.given("--splits")) {
     throw UsageError("--split is given without --splits", "give the splits table by --splits");
   }
-  associations_.read(line, groups_);
+  check_dependencies(line);
+  if (!detections_.empty()) {
+    core::require_exists(detections_, "table of detections");
+    core::require_exists(truth_, "table of marked points");
+    detection_.validate();
+  }
+  if (!association_.covariates.empty()) association_.validate();
+  bins_.validate();
   check_reference(line);
   if (line.given("--participants") && groups_.group_by.empty() && strata_.empty() &&
-      !associations_.uses_participants()) {
+      association_.covariates.empty() && means_by_.empty() && heterogeneity_.empty()) {
     throw UsageError("--participants is given, but nothing uses it",
                      "name columns of it by --group-by, --strata or --associate");
   }
@@ -239,8 +339,41 @@ void EvalCommand::read_options(const core::CommandLine& line) {
   }
 }
 
+void EvalCommand::check_dependencies(const core::CommandLine& line) const {
+  if (rescan_) {
+    refuse_groups(groups_, {"session_id", "fold", "repeat"}, "--rescan", "a pair of scans has two");
+  }
+  if (line.given("--detections")) {
+    refuse_groups(groups_, {"fold", "repeat"}, "--detections", "tables of points name none");
+  }
+  require_with(line, {"--model", "--zero-part", "--per", "--rounding", "--negative"},
+               "--associate");
+  require_with(line, {"--bin-width"}, "--means-by");
+  require_with(line, {"--rescan-sessions"}, "--rescan");
+  require_with(line, {"--calibrate", "--calibration-target", "--keep-sign"}, "--calibrate-on");
+  require_with(line, {"--calibrate-on"}, "--splits");
+  require_with(line,
+               {"--truth", "--radius-mm", "--detection-weight", "--fp-rates", "--detection-scorer"},
+               "--detections");
+  if (line.given("--detections")) {
+    for (const char* needed : {"--truth", "--radius-mm"}) {
+      if (!line.given(needed)) {
+        throw UsageError(std::string("--detections is given without ") + needed,
+                         std::string("give ") + needed + " too");
+      }
+    }
+  }
+  for (const char* column : {"--associate", "--means-by"}) {
+    if (line.given(column) && !line.given("--participants")) {
+      throw UsageError(std::string(column) + " is given without --participants",
+                       "give the table that has the columns by --participants");
+    }
+  }
+}
+
 void EvalCommand::check_reference(const core::CommandLine& line) {
-  join_.needs_pair = !associations_.needs_no_reference();
+  join_.needs_pair =
+      association_.covariates.empty() && means_by_.empty() && !rescan_ && detections_.empty();
   if (!join_.reference.empty()) return;
   if (join_.needs_pair) {
     throw UsageError("--reference is missing: the scorer that the others are compared with",
@@ -251,151 +384,6 @@ void EvalCommand::check_reference(const core::CommandLine& line) {
     throw UsageError(option + " is given without --reference",
                      "name the scorer that the others are compared with by --reference");
   }
-}
-
-Dataset EvalCommand::read_dataset(core::Context& context) {
-  std::vector<std::string> wanted = join_.scorers;
-  if (!wanted.empty()) {
-    if (!join_.reference.empty()) wanted.push_back(join_.reference);
-    wanted.insert(wanted.end(), options_.together.begin(), options_.together.end());
-  }
-  std::set<fs::path> seen;
-  for (const std::string& path : scores_) {
-    core::require_exists(path, "scores table");
-    if (!seen.insert(fs::weakly_canonical(path)).second) {
-      throw UsageError(fmt::format("--scores {} is given twice", path));
-    }
-    tables_.push_back(read_scores(path, wanted));
-    context.provenance.add_input(path);
-  }
-  if (!splits_path_.empty()) {
-    splits_ = core::Splits::read(splits_path_);
-    context.provenance.add_input(splits_path_);
-    join_.splits = &*splits_;
-  }
-  if (!participants_path_.empty()) {
-    participants_ = core::Table::read(participants_path_);
-    context.provenance.add_input(participants_path_);
-  }
-  Dataset data = join(tables_, join_);
-  associations_.calibrate(context, tables_, join_, data);
-  return data;
-}
-
-void EvalCommand::read_resamples(core::Context& context) {
-  if (resamples_path_.empty()) return;
-  const core::Table table = core::Table::read(resamples_path_);
-  context.provenance.add_input(resamples_path_);
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    std::vector<std::string>& draw = options_.resampling.given.emplace_back();
-    for (std::size_t column = 0; column < table.columns().size(); ++column) {
-      draw.push_back(table.cell(row, column));
-    }
-  }
-  options_.resampling.bootstrap = table.rows();
-}
-
-void EvalCommand::write_outputs(core::Context& context, const Dataset& data,
-                                const Evaluation& evaluation) const {
-  Evaluation all = evaluation;
-  all.metrics.insert(all.metrics.end(), associations_.rows().begin(), associations_.rows().end());
-  const core::Table metrics = metrics_table(all);
-  core::Json document;
-  document["provenance"] = context.provenance.to_json();
-  document["metrics"] = table_to_json(metrics);
-  metrics.write(out_ / "metrics.tsv");
-  if (!join_.reference.empty()) write_comparisons(context, data, evaluation, document);
-  associations_.write(context, out_, document);
-  points_table(data, group_columns(data)).write(out_ / "points.tsv");
-  context.provenance.write_beside(out_ / "points.tsv");
-  core::write_json(out_ / "metrics.json", document);
-  context.log.info("wrote {} rows of metrics and {} of comparisons: {} in {}", metrics.rows(),
-                   evaluation.comparisons.size(), core::join(output_files(), ", "), out_.string());
-}
-
-void EvalCommand::write_comparisons(core::Context& context, const Dataset& data,
-                                    const Evaluation& evaluation, core::Json& document) const {
-  const core::Table comparisons = comparisons_table(evaluation);
-  document["comparisons"] = table_to_json(comparisons);
-  comparisons.write(out_ / "comparisons.tsv");
-  context.provenance.write_beside(out_ / "comparisons.tsv");
-  std::string markdown;
-  std::string latex = "% needs the package booktabs\n";
-  for (const ReportTable& table : report_tables(evaluation, join_.reference, options_)) {
-    markdown += table.to_markdown() + "\n";
-    latex += table.to_latex() + "\n";
-  }
-  core::write_text(out_ / "tables.md", markdown);
-  core::write_text(out_ / "tables.tex", latex);
-  core::write_text(out_ / "methods.md", methods_paragraph(evaluation, data, groups_, options_));
-}
-
-std::vector<std::pair<std::string, std::vector<std::string>>> EvalCommand::group_columns(
-    const Dataset& data) const {
-  std::vector<std::pair<std::string, std::vector<std::string>>> columns;
-  const auto is_there = [&](const std::string& name) {
-    return std::any_of(columns.begin(), columns.end(),
-                       [&](const auto& column) { return column.first == name; }) ||
-           std::find(core::kKeyColumns.begin(), core::kKeyColumns.end(), name) !=
-               core::kKeyColumns.end();
-  };
-  for (const std::string& entry : groups_.group_by) {
-    for (const std::string& name : core::split(entry, ':')) {
-      if (is_there(name)) continue;
-      if (std::find(data.scorers.begin(), data.scorers.end(), name) != data.scorers.end()) {
-        throw UsageError(fmt::format("'{}' is a scorer and a column of participants.tsv", name),
-                         "rename one of the two");
-      }
-      columns.emplace_back(name,
-                           unit_column(data, participants_ ? &*participants_ : nullptr, name));
-    }
-  }
-  return columns;
-}
-
-void EvalCommand::run(core::Context& context) {
-  read_options(context.line);
-  for (const std::string& name : output_files()) {
-    if (!context.dry_run) core::refuse_existing(out_ / name, context.force);
-  }
-  const Dataset data = read_dataset(context);
-  context.begin(fmt::format("{} units (participant, session, region), {} scorers: {}",
-                            data.units.size(), data.scorers.size(),
-                            core::join(data.scorers, ", ")));
-  if (!data.unscored_participants.empty()) {
-    context.log.warning("{} participants of the split have no scores at all",
-                        data.unscored_participants.size());
-  }
-  if (context.dry_run) {
-    context.end_dry_run(fmt::format("{} in {}", core::join(output_files(), ", "), out_.string()));
-    return;
-  }
-  read_resamples(context);
-  options_.resampling.seed = context.seed;
-  options_.resampling.threads = context.threads;
-  if (!strata_.empty()) {
-    options_.resampling.strata =
-        unit_column(data, participants_ ? &*participants_ : nullptr, strata_);
-  }
-  std::unique_ptr<core::Progress> progress;
-  options_.progress = [&](std::size_t, std::size_t all) {
-    if (all < 2 || (options_.resampling.bootstrap == 0 && options_.resampling.permutations == 0))
-      return;
-    if (!progress) {
-      progress = std::make_unique<core::Progress>(context.log, "resampling", all, "group");
-    }
-    progress->advance();
-  };
-  const core::Table* participants = participants_ ? &*participants_ : nullptr;
-  Evaluation evaluation;
-  if (!join_.reference.empty()) evaluation = evaluate(data, participants, groups_, options_);
-  progress.reset();
-  associations_.evaluate(context, data, participants, groups_, options_, join_.allow_missing);
-  write_outputs(context, data, evaluation);
-  if (data.scorers.size() > 1 && !join_.reference.empty()) {
-    fmt::print("{}", main_table(evaluation, join_.reference, options_));
-  }
-  fmt::print("{}", associations_.text());
 }
 
 }  // namespace epvs::eval

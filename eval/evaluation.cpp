@@ -8,7 +8,6 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "eval/group_evaluator.h"
 
 namespace epvs::eval {
 
@@ -111,7 +110,7 @@ Evaluation evaluate(const Dataset& data, const core::Table* participants,
   }
   Evaluation result;
   for (std::size_t i = 0; i < work.size(); ++i) {
-    GroupEvaluator(data, work[i].first, work[i].second, options, result).run();
+    evaluate_group(data, work[i].first, work[i].second, options, result);
     if (options.progress) options.progress(i + 1, work.size());
   }
   adjust_families(result.comparisons, options);

@@ -6,11 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "eval/estimate.h"
 #include "eval/groups.h"
 #include "eval/join.h"
-#include "eval/multiplicity.h"
 #include "eval/pair_statistics.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 
@@ -98,6 +97,10 @@ Complete complete_units(const Dataset& data, const std::vector<std::size_t>& uni
 /// the reference. `participants` may be null.
 Evaluation evaluate(const Dataset& data, const core::Table* participants,
                     const GroupOptions& groups, const EvaluationOptions& options);
+
+/// Appends the rows of one region and group to `out`; p-values are not corrected yet.
+void evaluate_group(const Dataset& data, const std::string& region, const Group& group,
+                    const EvaluationOptions& options, Evaluation& out);
 
 /// Corrects the p-values of the comparisons within families and names the families.
 void adjust_families(std::vector<ComparisonRow>& rows, const EvaluationOptions& options);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -95,12 +95,21 @@ std::vector<std::string> unit_column(const Dataset& data, const core::Table* par
   return values;
 }
 
+std::vector<std::string> group_names(const Dataset& data, const core::Table* participants,
+                                     const std::string& entry) {
+  std::vector<std::string> names(data.units.size());
+  for (const std::string& column : core::split(entry, ':')) {
+    const std::vector<std::string> values = unit_column(data, participants, column);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      names[i] += (names[i].empty() ? "" : ";") + column + "=" + values[i];
+    }
+  }
+  return names;
+}
+
 std::vector<Group> make_groups(const Dataset& data, const std::string& region,
                                const core::Table* participants, const GroupOptions& options) {
-  std::vector<std::size_t> units;
-  for (std::size_t i = 0; i < data.units.size(); ++i) {
-    if (data.units[i].region == region) units.push_back(i);
-  }
+  const std::vector<std::size_t> units = data.units_of(region);
   std::vector<Group> groups;
   Group all{"all", "", units};
   const bool by_pair =
@@ -115,31 +124,18 @@ std::vector<Group> make_groups(const Dataset& data, const std::string& region,
     groups.push_back(all);
   }
   const std::vector<double>& reference = data.values.front();
-  if (options.reference_at_most && !skip_all) {
-    const double bound = *options.reference_at_most;
-    Group subset{fmt::format("reference<={}", core::format_number(bound)), "reference", {}};
-    for (const std::size_t i : units) {
-      if (reference[i] <= bound) subset.units.push_back(i);
-    }
+  const auto add_subset = [&](const std::string& relation, const std::optional<double>& bound,
+                              const auto& within) {
+    if (!bound || skip_all) return;
+    Group subset{"reference" + relation + core::format_number(*bound), "reference", {}};
+    std::copy_if(units.begin(), units.end(), std::back_inserter(subset.units),
+                 [&](std::size_t unit) { return within(reference[unit], *bound); });
     groups.push_back(std::move(subset));
-  }
-  if (options.reference_at_least && !skip_all) {
-    const double bound = *options.reference_at_least;
-    Group subset{fmt::format("reference>={}", core::format_number(bound)), "reference", {}};
-    for (const std::size_t i : units) {
-      if (reference[i] >= bound) subset.units.push_back(i);
-    }
-    groups.push_back(std::move(subset));
-  }
+  };
+  add_subset("<=", options.reference_at_most, std::less_equal<>());
+  add_subset(">=", options.reference_at_least, std::greater_equal<>());
   for (const std::string& entry : options.group_by) {
-    std::vector<std::string> names(data.units.size());
-    for (const std::string& column : core::split(entry, ':')) {
-      const std::vector<std::string> values = unit_column(data, participants, column);
-      for (std::size_t i = 0; i < names.size(); ++i) {
-        if (!names[i].empty()) names[i] += ";";
-        names[i] += column + "=" + values[i];
-      }
-    }
+    const std::vector<std::string> names = group_names(data, participants, entry);
     std::map<std::string, std::vector<std::size_t>> by_name;
     for (const std::size_t i : units) by_name[names[i]].push_back(i);
     if (by_name.size() > kMaximumGroups) {

@@ -35,6 +35,10 @@ inline constexpr std::size_t kMaximumGroups = 100;
 std::vector<Group> make_groups(const Dataset& data, const std::string& region,
                                const core::Table* participants, const GroupOptions& options);
 
+/// The group of every unit by one entry of group_by: "scanner=a;sex=m" by "scanner:sex".
+std::vector<std::string> group_names(const Dataset& data, const core::Table* participants,
+                                     const std::string& entry);
+
 /// The value of a participants.tsv column (or key) for every unit; "n/a" where it is missing.
 /// Throws UsageError for an unknown column, InputError for a participant without a row.
 std::vector<std::string> unit_column(const Dataset& data, const core::Table* participants,

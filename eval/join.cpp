@@ -3,18 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bitset>
 #include <cmath>
-#include <cstdio>
+#include <fstream>
 #include <map>
-#include <memory>
 #include <set>
-#include <unordered_map>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "eval/estimate.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 
@@ -33,15 +33,9 @@ bool contains(const std::vector<T>& list, const T& value) {
 /// Counts lines without reading the file into memory.
 void require_rows_within_limit(const std::filesystem::path& path) {
   core::require_exists(path, "scores table");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                             &std::fclose);
-  if (!file) return;  // Table::read says why
-  std::vector<char> buffer(1 << 20);
-  std::size_t lines = 0;
-  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
-    lines += static_cast<std::size_t>(
-        std::count(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count), '\n'));
-  }
+  std::ifstream file(path, std::ios::binary);
+  const auto lines = static_cast<std::size_t>(
+      std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
   if (lines > kMaximumRows + 1) {
     throw InputError(fmt::format("{} has {} rows, at most {} are read at once", path.string(),
                                  lines - 1, kMaximumRows),
@@ -53,34 +47,27 @@ bool is_key(const std::string& column) {
   return contains(core::kKeyColumns, column);
 }
 
-/// Which keys a table tells apart.
-struct KeyUse {
-  bool session = false;
-  bool region = false;
-  bool fold = false;
-  bool repeat = false;
-};
+/// The keys that a table may lack.
+constexpr std::array<std::string ScoreKey::*, 4> kOptionalKeys = {
+    &ScoreKey::session_id, &ScoreKey::region, &ScoreKey::fold, &ScoreKey::repeat};
+constexpr std::size_t kSession = 0, kRegion = 1, kFold = 2, kRepeat = 3;
+
+/// Which of them a table tells apart.
+using KeyUse = std::bitset<kOptionalKeys.size()>;
 
 KeyUse key_use(const std::vector<ScoreKey>& keys) {
   KeyUse use;
   for (const ScoreKey& key : keys) {
-    use.session = use.session || !key.session_id.empty();
-    use.region = use.region || !key.region.empty();
-    use.fold = use.fold || !key.fold.empty();
-    use.repeat = use.repeat || !key.repeat.empty();
+    for (std::size_t i = 0; i < use.size(); ++i)
+      use[i] = use[i] || !(key.*kOptionalKeys[i]).empty();
   }
   return use;
 }
 
-bool covers(const KeyUse& a, const KeyUse& b) {
-  return a.session >= b.session && a.region >= b.region && a.fold >= b.fold && a.repeat >= b.repeat;
-}
-
 ScoreKey projected(ScoreKey key, const KeyUse& use) {
-  if (!use.session) key.session_id.clear();
-  if (!use.region) key.region.clear();
-  if (!use.fold) key.fold.clear();
-  if (!use.repeat) key.repeat.clear();
+  for (std::size_t i = 0; i < use.size(); ++i) {
+    if (!use[i]) (key.*kOptionalKeys[i]).clear();
+  }
   return key;
 }
 
@@ -185,6 +172,20 @@ std::vector<std::string> wanted_scorers(const std::vector<ScoresTable>& tables,
   return scorers;
 }
 
+/// --regions names regions of the tables, those without a region column apart.
+void require_regions(const std::vector<ScoresTable>& tables,
+                     const std::vector<std::string>& regions) {
+  std::set<std::string> there;
+  for (const ScoresTable& table : tables) {
+    for (const ScoreKey& key : table.keys) there.insert(key.region);
+  }
+  there.erase("");
+  for (const std::string& region : regions) {
+    if (there.empty() || there.contains(region)) continue;
+    core::throw_no_region("the scores", region, {there.begin(), there.end()});
+  }
+}
+
 std::vector<Source> sources(const std::vector<ScoresTable>& tables, Filter& filter) {
   std::vector<Source> result(tables.size());
   // Tables that name folds or repeats first: they say which splits are asked for.
@@ -192,7 +193,7 @@ std::vector<Source> sources(const std::vector<ScoresTable>& tables, Filter& filt
     for (std::size_t i = 0; i < tables.size(); ++i) {
       const ScoresTable& table = tables[i];
       const KeyUse use = key_use(table.keys);
-      if ((use.fold || use.repeat) != with_pairs) continue;
+      if ((use[kFold] || use[kRepeat]) != with_pairs) continue;
       Source& source = result[i];
       source.table = &table;
       std::vector<ScoreKey> kept;
@@ -212,12 +213,8 @@ std::vector<Source> sources(const std::vector<ScoresTable>& tables, Filter& filt
 /// keys of the other tables that none of these has (they will be reported as missing).
 std::vector<ScoreKey> all_units(const std::vector<Source>& list) {
   KeyUse all;
-  for (const Source& source : list) {
-    all.session = all.session || source.use.session;
-    all.region = all.region || source.use.region;
-    all.fold = all.fold || source.use.fold;
-    all.repeat = all.repeat || source.use.repeat;
-  }
+  for (const Source& source : list) all |= source.use;
+  const auto covers_all = [&](const Source& source) { return source.use == all; };
   std::vector<ScoreKey> units;
   std::set<ScoreKey> seen;
   bool any_full = false;
@@ -225,7 +222,7 @@ std::vector<ScoreKey> all_units(const std::vector<Source>& list) {
     if (seen.insert(key).second) units.push_back(key);
   };
   for (const Source& source : list) {
-    if (!covers(source.use, all)) continue;
+    if (!covers_all(source)) continue;
     any_full = true;
     for (const std::size_t row : source.rows) add(source.table->keys[row]);
   }
@@ -237,7 +234,7 @@ std::vector<ScoreKey> all_units(const std::vector<Source>& list) {
                      "give one of them all of the columns session_id, region, fold, repeat in use");
   }
   for (const Source& source : list) {
-    if (covers(source.use, all)) continue;
+    if (covers_all(source)) continue;
     std::set<ScoreKey> projections;
     for (const ScoreKey& unit : units) projections.insert(projected(unit, source.use));
     for (const std::size_t row : source.rows) {
@@ -252,8 +249,8 @@ void check_broadcast(const Source& source, const std::vector<ScoreKey>& units) {
   std::map<ScoreKey, const ScoreKey*> seen;
   KeyUse use = source.use;
   const KeyUse all = key_use(units);
-  if (use.session == all.session && use.region == all.region) return;
-  if (!use.region && all.region) {
+  if (use[kSession] == all[kSession] && use[kRegion] == all[kRegion]) return;
+  if (!use[kRegion] && all[kRegion]) {
     std::set<std::string> regions;
     for (const ScoreKey& unit : units) {
       if (!unit.region.empty()) regions.insert(unit.region);
@@ -265,7 +262,7 @@ void check_broadcast(const Source& source, const std::vector<ScoreKey>& units) {
           "add a region column, or choose one region by --regions");
     }
   }
-  use.fold = use.repeat = use.region = true;
+  use.set(kFold).set(kRepeat).set(kRegion);
   for (const ScoreKey& unit : units) {
     const auto [previous, inserted] = seen.emplace(projected(unit, use), &unit);
     if (!inserted && previous->second->session_id != unit.session_id) {
@@ -361,6 +358,14 @@ std::size_t Dataset::scorer(const std::string& name) const {
   return static_cast<std::size_t>(found - scorers.begin());
 }
 
+std::vector<std::size_t> Dataset::units_of(const std::string& region) const {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    if (units[i].region == region) found.push_back(i);
+  }
+  return found;
+}
+
 std::vector<std::string> Dataset::regions() const {
   std::vector<std::string> names;
   for (const ScoreKey& unit : units) {
@@ -390,6 +395,7 @@ ScoresTable read_scores(const std::filesystem::path& path, const std::vector<std
 Dataset join(const std::vector<ScoresTable>& tables, const JoinOptions& options) {
   Dataset data;
   data.scorers = wanted_scorers(tables, options);
+  require_regions(tables, options.regions);
   Filter filter(options);
   std::vector<Source> list = sources(tables, filter);
   require_equal_names(tables, filter.all_members());

@@ -43,6 +43,7 @@ struct Dataset {
   std::vector<std::string> unscored_participants;
 
   std::size_t scorer(const std::string& name) const;
+  std::vector<std::size_t> units_of(const std::string& region) const;
   /// Regions in order of first appearance; one empty name when no table has regions.
   std::vector<std::string> regions() const;
 };

@@ -7,11 +7,9 @@
 
 #include "core/error.h"
 #include "core/text.h"
+#include "eval/agreement.h"
 #include "eval/categories.h"
-#include "eval/distributions.h"
-#include "eval/estimate.h"
-#include "eval/icc.h"
-#include "eval/moments.h"
+#include "eval/statistics.h"
 
 namespace epvs::eval {
 
@@ -29,14 +27,26 @@ constexpr double kConstant = 1e-13;
 
 }  // namespace
 
-std::string threshold_text(double threshold) {
-  return ">" + core::format_number(threshold);
-}
-
 std::string categories_text(const std::vector<double>& bounds) {
   std::vector<std::string> parts;
   for (const double bound : bounds) parts.push_back(core::format_number(bound));
   return core::join(parts, "|");
+}
+
+std::vector<MetricName> metric_names(const PairOptions& options) {
+  std::vector<MetricName> names;
+  for (const char* name : kBaseNames) names.push_back({name, ""});
+  for (const double threshold : options.thresholds) {
+    for (const char* name : {"accuracy", "sensitivity", "specificity", "auc"}) {
+      names.push_back({name, ">" + core::format_number(threshold)});
+    }
+  }
+  if (!options.category_bounds.empty()) {
+    for (const char* name : {"kappa", "kappa_linear", "kappa_quadratic"}) {
+      names.push_back({name, categories_text(options.category_bounds)});
+    }
+  }
+  return names;
 }
 
 PairStatistics::Order PairStatistics::sorted(std::span<const double> values) {
@@ -58,17 +68,7 @@ PairStatistics::PairStatistics(std::span<const double> x, std::span<const double
     : n_(x.size()), options_(options) {
   EPVS_ASSERT(n_ > 0 && y.size() == n_);
   std::sort(options_.thresholds.begin(), options_.thresholds.end());
-  for (const char* name : kBaseNames) names_.push_back({name, ""});
-  for (const double threshold : options_.thresholds) {
-    for (const char* name : {"accuracy", "sensitivity", "specificity", "auc"}) {
-      names_.push_back({name, threshold_text(threshold)});
-    }
-  }
-  if (!options_.category_bounds.empty()) {
-    for (const char* name : {"kappa", "kappa_linear", "kappa_quadratic"}) {
-      names_.push_back({name, categories_text(options_.category_bounds)});
-    }
-  }
+  names_ = metric_names(options_);
   const PairMoments m = pair_moments(x, y);
   center_difference_ = m.mean_d;
   center_shift_ = m.mean_y - m.mean_x;

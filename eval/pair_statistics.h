@@ -27,6 +27,10 @@ struct PairOptions {
   std::vector<double> category_bounds;
 };
 
+/// pearson spearman icc1..icc3k ccc mse rmse mae median_ae bias loa_low loa_high, then those of the
+/// thresholds (parameter ">10") and categories.
+std::vector<MetricName> metric_names(const PairOptions& options);
+
 class PairStatistics {
  public:
   static constexpr std::size_t kSums = 8;
@@ -36,8 +40,6 @@ class PairStatistics {
   PairStatistics(std::span<const double> x, std::span<const double> y, const PairOptions& options);
 
   std::size_t units() const { return n_; }
-  /// pearson spearman icc1..icc3k ccc mse rmse mae median_ae bias loa_low loa_high, then those of
-  /// the thresholds and categories.
   const std::vector<MetricName>& names() const { return names_; }
 
   /// Scratch memory of one thread.
@@ -88,8 +90,7 @@ class PairStatistics {
   std::vector<int> category_x_, category_y_;
 };
 
-/// Text of the column `parameter`: ">10" and "0|10|20|40".
-std::string threshold_text(double threshold);
+/// Text of the column `parameter` of categories: "0|10|20|40".
 std::string categories_text(const std::vector<double>& bounds);
 
 }  // namespace epvs::eval

@@ -5,18 +5,16 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 
 #include "core/error.h"
 #include "core/text.h"
 #include "eval/agreement.h"
 #include "eval/correlation.h"
-#include "eval/heterogeneity.h"
-#include "eval/icc.h"
+#include "eval/reliability.h"
 
 namespace epvs::eval {
 namespace {
-
-using core::format_number;
 
 /// A dataset as the scores table that pair_sessions reads.
 core::ScoresTable as_scores(const Dataset& data) {
@@ -32,48 +30,6 @@ core::ScoresTable as_scores(const Dataset& data) {
     table.has_region |= !data.units[unit].region.empty();
   }
   return table;
-}
-
-/// Scores of the reference and one scorer where both exist, and the value of the grouping column.
-struct LabelledPairs {
-  std::vector<double> x;
-  std::vector<double> y;
-  std::vector<std::string> labels;
-
-  LabelledPairs pick(const std::vector<std::size_t>& rows) const {
-    LabelledPairs part;
-    for (const std::size_t row : rows) {
-      part.x.push_back(x[row]);
-      part.y.push_back(y[row]);
-      part.labels.push_back(labels[row]);
-    }
-    return part;
-  }
-};
-
-LabelledPairs labelled_pairs(const Dataset& data, const std::string& region, std::size_t scorer,
-                             const std::vector<std::string>& labels) {
-  LabelledPairs pairs;
-  for (std::size_t unit = 0; unit < data.units.size(); ++unit) {
-    const double x = data.values[0][unit];
-    const double y = data.values[scorer][unit];
-    if (data.units[unit].region != region || std::isnan(x) || std::isnan(y)) continue;
-    pairs.x.push_back(x);
-    pairs.y.push_back(y);
-    pairs.labels.push_back(labels[unit]);
-  }
-  return pairs;
-}
-
-std::vector<GroupCorrelation> correlations_of(const LabelledPairs& pairs) {
-  std::map<std::string, std::vector<std::size_t>> rows;
-  for (std::size_t i = 0; i < pairs.labels.size(); ++i) rows[pairs.labels[i]].push_back(i);
-  std::vector<GroupCorrelation> groups;
-  for (const auto& [label, members] : rows) {
-    const LabelledPairs part = pairs.pick(members);
-    groups.push_back({label, members.size(), pearson(part.x, part.y).estimate});
-  }
-  return groups;
 }
 
 Estimate of(double value, const std::string& note) {
@@ -94,17 +50,24 @@ Estimate of(const PooledCorrelation& pooled, const std::string& note) {
 /// The rows of one region and scorer.
 class HeterogeneityWriter {
  public:
-  HeterogeneityWriter(const Dataset& data, std::string region, std::size_t scorer,
-                      std::string column, std::vector<MetricRow>& rows)
-      : data_(data),
-        region_(std::move(region)),
-        scorer_(scorer),
-        column_(std::move(column)),
-        rows_(rows) {}
+  /// `labels`: the value of `column` of every unit.
+  HeterogeneityWriter(const Dataset& data, const std::string& region, std::size_t scorer,
+                      const std::string& column, const std::vector<std::string>& labels,
+                      std::vector<MetricRow>& rows)
+      : data_(data), region_(region), scorer_(scorer), column_(column), rows_(rows) {
+    pairs_ = complete_units(data, data.units_of(region), {0, scorer});
+    for (const std::size_t unit : pairs_.units) labels_.push_back(labels[unit]);
+  }
 
-  void pooled(const LabelledPairs& pairs, double confidence) {
-    const CorrelationHeterogeneity h =
-        correlation_heterogeneity(correlations_of(pairs), confidence);
+  void pooled(double confidence) {
+    std::map<std::string, std::vector<std::size_t>> members;
+    for (std::size_t i = 0; i < labels_.size(); ++i) members[labels_[i]].push_back(i);
+    std::vector<GroupCorrelation> groups;
+    for (const auto& [label, rows] : members) {
+      const Complete part = pick(rows);
+      groups.push_back({label, rows.size(), pearson(part.columns[0], part.columns[1]).estimate});
+    }
+    const CorrelationHeterogeneity h = correlation_heterogeneity(groups, confidence);
     std::string note = h.note;
     if (!h.left_out.empty()) {
       note += (note.empty() ? "" : "; ") + ("left out " + core::join(h.left_out, ", "));
@@ -124,16 +87,19 @@ class HeterogeneityWriter {
     add("all", h.n, "pearson_random", of(h.random, note));
   }
 
-  void without_each(const LabelledPairs& pairs) {
-    using Metric = double (*)(const LabelledPairs&);
+  void without_each() {
+    using Scores = std::span<const double>;
+    using Metric = double (*)(Scores, Scores);
     const std::vector<std::pair<std::string, Metric>> metrics = {
-        {"pearson", [](const LabelledPairs& p) { return pearson(p.x, p.y).estimate; }},
-        {"icc2", [](const LabelledPairs& p) { return icc(p.x, p.y)[1].estimate; }},
-        {"mae", [](const LabelledPairs& p) { return agreement(p.x, p.y).mae.estimate; }}};
+        {"pearson", [](Scores x, Scores y) { return pearson(x, y).estimate; }},
+        {"icc2", [](Scores x, Scores y) { return icc(x, y)[1].estimate; }},
+        {"mae", [](Scores x, Scores y) { return agreement(x, y).mae.estimate; }}};
     for (const auto& [name, metric] : metrics) {
-      const auto table = leave_one_group_out(
-          pairs.labels,
-          [&, m = metric](const std::vector<std::size_t>& rows) { return m(pairs.pick(rows)); });
+      const auto table =
+          leave_one_group_out(labels_, [&, m = metric](const std::vector<std::size_t>& rows) {
+            const Complete part = pick(rows);
+            return m(part.columns[0], part.columns[1]);
+          });
       for (const LeaveOneOut& row : table) {
         const std::string group = column_ + "!=" + row.left_out_group;
         const std::string note = std::isnan(row.estimate) ? "not defined without this group" : "";
@@ -144,16 +110,24 @@ class HeterogeneityWriter {
   }
 
  private:
+  Complete pick(const std::vector<std::size_t>& rows) const {
+    std::vector<std::size_t> units;
+    for (const std::size_t row : rows) units.push_back(pairs_.units[row]);
+    return complete_units(data_, units, {0, scorer_});
+  }
+
   void add(const std::string& group, std::size_t n, const std::string& metric, Estimate value) {
     rows_.push_back({region_, group, n, data_.scorers[0], data_.scorers[scorer_], metric,
                      "by=" + column_, std::move(value)});
   }
 
   const Dataset& data_;
-  std::string region_;
+  const std::string& region_;
   std::size_t scorer_;
-  std::string column_;
+  const std::string& column_;
   std::vector<MetricRow>& rows_;
+  Complete pairs_;
+  std::vector<std::string> labels_;  ///< of pairs_.units
 };
 
 /// Participants with equal values of columns that belong to participants.
@@ -180,18 +154,14 @@ std::vector<ParticipantGroup> participant_groups(const Dataset& data,
                                                  const std::vector<std::string>& group_by) {
   std::vector<ParticipantGroup> groups = {{"all", std::nullopt}};
   for (const std::string& entry : group_by) {
-    std::vector<std::string> names(data.units.size());
     for (const std::string& column : core::split(entry, ':')) {
       if (column == "session_id" || column == "fold" || column == "repeat") {
         throw core::UsageError(
             fmt::format("repeat scans cannot be grouped by {}: a pair of scans has two", column),
             "group them by columns of participants.tsv");
       }
-      const std::vector<std::string> values = unit_column(data, participants, column);
-      for (std::size_t i = 0; i < names.size(); ++i) {
-        names[i] += (names[i].empty() ? "" : ";") + column + "=" + values[i];
-      }
     }
+    const std::vector<std::string> names = group_names(data, participants, entry);
     std::map<std::string, std::set<std::string>> members;
     for (std::size_t i = 0; i < names.size(); ++i) {
       members[names[i]].insert(data.units[i].participant_id);
@@ -267,10 +237,9 @@ std::vector<MetricRow> heterogeneity_rows(const Dataset& data, const core::Table
   std::vector<MetricRow> rows;
   for (const std::string& region : data.regions()) {
     for (std::size_t scorer = 1; scorer < data.scorers.size(); ++scorer) {
-      const LabelledPairs pairs = labelled_pairs(data, region, scorer, labels);
-      HeterogeneityWriter writer(data, region, scorer, column, rows);
-      writer.pooled(pairs, confidence);
-      writer.without_each(pairs);
+      HeterogeneityWriter writer(data, region, scorer, column, labels, rows);
+      writer.pooled(confidence);
+      writer.without_each();
     }
   }
   return rows;
@@ -284,26 +253,24 @@ core::Table calibrate_dataset(const Dataset& validation, Dataset& test,
                      "icc_before", "icc_after", "sign_flipped", "note"});
   std::vector<std::string> names = scorers;
   if (names.empty()) names.assign(test.scorers.begin() + 1, test.scorers.end());
-  const std::vector<std::string> no_labels(validation.units.size());
   for (const std::string& region : test.regions()) {
     for (const std::string& name : names) {
-      const LabelledPairs pairs =
-          labelled_pairs(validation, region, validation.scorer(name), no_labels);
-      if (pairs.x.empty()) {
+      const Complete pairs =
+          complete_units(validation, validation.units_of(region), {0, validation.scorer(name)});
+      if (pairs.units.empty()) {
         throw core::InputError(
             fmt::format("no calibration participant has both {} and {}{}", validation.scorers[0],
                         name, region.empty() ? "" : " in region " + region),
             "score the validation participants too");
       }
-      const Calibration c = calibrate(pairs.x, pairs.y, options);
+      const Calibration c = calibrate(pairs.columns[0], pairs.columns[1], options);
       std::vector<double>& values = test.values[test.scorer(name)];
-      for (std::size_t unit = 0; unit < test.units.size(); ++unit) {
-        if (test.units[unit].region == region) values[unit] = c.intercept + c.slope * values[unit];
+      for (const std::size_t unit : test.units_of(region)) {
+        values[unit] = c.intercept + c.slope * values[unit];
       }
-      table.add_row({region.empty() ? core::kMissing : region, name, validation.scorers[0],
-                     core::to_text(options.target), std::to_string(c.n), format_number(c.intercept),
-                     format_number(c.slope), format_number(c.icc_before),
-                     format_number(c.icc_after), c.sign_flipped ? "yes" : "no", c.note});
+      table.add(region, name, validation.scorers[0], core::to_text(options.target), c.n,
+                c.intercept, c.slope, c.icc_before, c.icc_after, c.sign_flipped ? "yes" : "no",
+                c.note);
     }
   }
   return table;

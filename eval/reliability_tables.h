@@ -11,7 +11,7 @@
 #include "eval/evaluation.h"
 #include "eval/groups.h"
 #include "eval/join.h"
-#include "eval/scan_rescan.h"
+#include "eval/reliability.h"
 
 namespace epvs::eval {
 

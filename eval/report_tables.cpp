@@ -1,60 +1,36 @@
 #include "eval/report_tables.h"
 
 #include <fmt/format.h>
+#include <boost/version.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "core/text.h"
-#include "eval/multiplicity.h"
+#include "core/version.h"
+#include "eval/statistics.h"
+#include "eval/tables.h"
 
 namespace epvs::eval {
 
 namespace {
 
 using Cell = ReportTable::Cell;
-using RowKey = std::pair<std::string, std::string>;  // region, group
+using RowKey = ReferenceIndex::Row;
 
-template <class T>
-void add_once(std::vector<T>& list, const T& value) {
-  if (std::find(list.begin(), list.end(), value) == list.end()) list.push_back(value);
-}
-
-/// Closed-form rows against the reference, by region, group, scorer, metric.
-struct Index {
-  std::vector<RowKey> rows;
-  std::vector<std::string> scorers;
-  std::map<std::tuple<std::string, std::string, std::string, std::string>, const MetricRow*> cells;
-
-  const MetricRow* find(const RowKey& row, const std::string& scorer,
-                        const std::string& metric) const {
-    const auto found = cells.find({row.first, row.second, scorer, metric});
-    return found == cells.end() ? nullptr : found->second;
-  }
-};
-
-Index index_of(const Evaluation& evaluation, const std::string& reference) {
-  Index index;
-  for (const MetricRow& row : evaluation.metrics) {
-    if (row.reference != reference || !row.parameter.empty()) continue;
-    add_once(index.rows, RowKey(row.region, row.group));
-    add_once(index.scorers, row.scorer);
-    index.cells.emplace(std::tuple(row.region, row.group, row.scorer, row.metric), &row);
-  }
-  return index;
+std::string or_missing(const std::string& text) {
+  return text.empty() ? core::kMissing : text;
 }
 
 std::string shown(const MetricRow* row) {
-  if (row == nullptr || std::isnan(row->value.estimate)) return core::kMissing;
-  const Estimate& v = row->value;
-  if (std::isnan(v.ci_low)) return fmt::format("{:.2f}", v.estimate);
-  return fmt::format("{:.2f} [{:.2f}, {:.2f}]", v.estimate, v.ci_low, v.ci_high);
+  return row == nullptr ? core::kMissing : with_interval(row->value);
 }
 
 /// Scorers whose correlation is significant after correction, per row; a group is one family.
-std::map<std::pair<RowKey, std::string>, bool> significant(const Index& index,
+std::map<std::pair<RowKey, std::string>, bool> significant(const ReferenceIndex& index,
                                                            const EvaluationOptions& options) {
   std::map<std::string, std::vector<std::pair<RowKey, std::string>>> families;
   for (const RowKey& row : index.rows) {
@@ -78,12 +54,7 @@ std::map<std::pair<RowKey, std::string>, bool> significant(const Index& index,
   return result;
 }
 
-/// The confidence as "95%".
-std::string percent(double share) {
-  return core::format_number(std::round(1e6 * share) / 1e4) + "%";
-}
-
-ReportTable matrix_table(const Index& index, const std::string& metric,
+ReportTable matrix_table(const ReferenceIndex& index, const std::string& metric,
                          const EvaluationOptions& options) {
   ReportTable table;
   table.header = {"region", "group", "n"};
@@ -92,7 +63,7 @@ ReportTable matrix_table(const Index& index, const std::string& metric,
   for (const RowKey& row : index.rows) {
     std::size_t smallest = 0;
     std::size_t largest = 0;
-    std::vector<Cell> cells = {{row.first.empty() ? core::kMissing : row.first}, {row.second}, {}};
+    std::vector<Cell> cells = {{or_missing(row.first)}, {row.second}, {}};
     for (const std::string& scorer : index.scorers) {
       const MetricRow* found = index.find(row, scorer, metric);
       const bool is_bold = metric == "pearson" && found != nullptr && bold.at({row, scorer});
@@ -108,7 +79,7 @@ ReportTable matrix_table(const Index& index, const std::string& metric,
   return table;
 }
 
-ReportTable agreement_table(const Index& index, const std::string& reference,
+ReportTable agreement_table(const ReferenceIndex& index, const std::string& reference,
                             const EvaluationOptions& options) {
   const std::vector<std::pair<const char*, const char*>> columns = {
       {"Pearson", "pearson"}, {"Spearman", "spearman"}, {"ICC(1,1)", "icc1"}, {"ICC(2,1)", "icc2"},
@@ -124,8 +95,7 @@ ReportTable agreement_table(const Index& index, const std::string& reference,
     for (const std::string& scorer : index.scorers) {
       const MetricRow* first = index.find(row, scorer, "pearson");
       if (first == nullptr) continue;
-      std::vector<Cell> cells = {
-          {row.first.empty() ? core::kMissing : row.first}, {scorer}, {std::to_string(first->n)}};
+      std::vector<Cell> cells = {{or_missing(row.first)}, {scorer}, {std::to_string(first->n)}};
       for (const auto& [title, metric] : columns) {
         cells.push_back({shown(index.find(row, scorer, metric))});
       }
@@ -205,7 +175,7 @@ std::string ReportTable::to_latex() const {
 
 std::vector<ReportTable> report_tables(const Evaluation& evaluation, const std::string& reference,
                                        const EvaluationOptions& options) {
-  const Index index = index_of(evaluation, reference);
+  const ReferenceIndex index(evaluation, reference);
   ReportTable correlation = matrix_table(index, "pearson", options);
   correlation.name = "correlation";
   correlation.caption = fmt::format(
@@ -237,6 +207,104 @@ core::Table points_table(
     table.add_row(std::move(cells));
   }
   return table;
+}
+
+namespace {
+
+std::string adjustment_sentence(const EvaluationOptions& options) {
+  std::vector<std::string> columns = options.family_by;
+  const std::string families = columns.empty()
+                                   ? "all comparisons together"
+                                   : "families of tests that share " + core::join(columns, ", ");
+  switch (options.adjustment) {
+    case Adjustment::kNone:
+      return "P-values of comparisons were not corrected for the number of tests.";
+    case Adjustment::kBonferroni:
+      return "P-values of comparisons were corrected by Bonferroni's method within " + families +
+             ".";
+    case Adjustment::kHolm:
+      return "P-values of comparisons were corrected by Holm's method (Holm 1979) within " +
+             families + ".";
+    case Adjustment::kBenjaminiHochberg:
+      return "The false discovery rate of comparisons was controlled by the method of Benjamini "
+             "and Hochberg (1995) within " +
+             families + ".";
+  }
+  return {};
+}
+
+std::string resampling_sentences(const EvaluationOptions& options) {
+  std::string text;
+  const ResamplingOptions& r = options.resampling;
+  if (r.bootstrap > 0) {
+    text += fmt::format(
+        " Bootstrap intervals (percentile, and bias-corrected and accelerated, Efron 1987) of "
+        "every metric and of its differences between scorers come from {} resamples of "
+        "participants{}; a participant's sessions stayed together{}.",
+        r.bootstrap, r.strata.empty() ? "" : " within strata",
+        r.given.empty() ? fmt::format(" (seed {})", r.seed) : " (resamples given in a table)");
+  }
+  if (r.permutations > 0) {
+    text += fmt::format(
+        " Permutation p-values come from {} permutations: of participants for association, of the "
+        "two scorers within participants for differences (seed {}).",
+        r.permutations, r.seed);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string methods_paragraph(const Evaluation& evaluation, const Dataset& data,
+                              const GroupOptions& groups, const EvaluationOptions& options) {
+  std::set<std::string> participants;
+  for (const core::ScoreKey& unit : data.units) participants.insert(unit.participant_id);
+  const std::vector<std::string> others(data.scorers.begin() + 1, data.scorers.end());
+  std::vector<std::string> regions = data.regions();
+  const bool has_regions = !regions.empty() && !regions.front().empty();
+  std::string text = fmt::format(
+      "Scores of {} participants{} by {} were compared with the reference {}{}. Linear association "
+      "was measured by Pearson's correlation with Fisher's interval and t test, monotone "
+      "association by Spearman's correlation (interval of Bonett and Wright 2000). Agreement was "
+      "measured by intraclass correlations: ICC(1,1), ICC(2,1) (absolute agreement) and ICC(3,1) "
+      "(consistency) with their mean-rating forms (Shrout and Fleiss 1979; intervals from the F "
+      "distribution, by Satterthwaite's approximation for the second form), by Lin's concordance "
+      "correlation (Lin 1989, 2000), mean squared and absolute errors, bias, and limits of "
+      "agreement with their intervals (Bland and Altman 1999). All intervals are {} intervals.",
+      participants.size(), has_regions ? " in " + core::join(regions, ", ") : "",
+      core::join(others, ", "), data.scorers.front(),
+      options.pairs == Pairs::kAll ? " and with each other" : "", percent(options.confidence));
+  if (!options.cuts.thresholds.empty()) {
+    std::vector<std::string> parts;
+    for (const double t : options.cuts.thresholds) parts.push_back(core::format_number(t));
+    text += fmt::format(
+        " Scores above {} were detected with the accuracy, sensitivity and specificity (Wilson's "
+        "interval) and the area under the curve (DeLong et al. 1988) reported.",
+        core::join(parts, ", "));
+  }
+  if (!options.cuts.category_bounds.empty()) {
+    text += fmt::format(
+        " Categories with upper bounds {} were compared by Cohen's kappa without, with linear and "
+        "with quadratic weights (Fleiss, Cohen and Everitt 1969).",
+        categories_text(options.cuts.category_bounds));
+  }
+  if (!evaluation.comparisons.empty()) {
+    text +=
+        " The correlations of two scorers with the reference were compared by Williams' t test "
+        "(Williams 1959; Steiger 1980; interval of the difference by Zou 2007) and by Steiger's "
+        "Z. " +
+        adjustment_sentence(options);
+  }
+  text += resampling_sentences(options);
+  if (!groups.group_by.empty()) {
+    text += fmt::format(
+        " Results are given overall and by {}; groups of fewer than {} are not evaluated.",
+        core::join(groups.group_by, ", "), options.minimum_n);
+  }
+  text += fmt::format(" Computed with epvs {} ({}), Boost.Math {}.{}.{}.\n", core::kVersion,
+                      core::kGitCommit, BOOST_VERSION / 100000, BOOST_VERSION / 100 % 1000,
+                      BOOST_VERSION % 100);
+  return core::wrap(text, 100, 0);
 }
 
 }  // namespace epvs::eval

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/scores.h"
 #include "core/text.h"
 
 namespace epvs::train {
@@ -85,8 +86,7 @@ std::string choose_region(const data::CohortReader& cohort, const std::string& w
   const std::vector<std::string> regions = cohort.regions();
   if (!wanted.empty()) {
     if (std::find(regions.begin(), regions.end(), wanted) != regions.end()) return wanted;
-    throw core::UsageError(fmt::format("{} has no region '{}'{}", cohort.path().string(), wanted,
-                                       core::did_you_mean(wanted, regions)));
+    core::throw_no_region(cohort.path().string(), wanted, regions);
   }
   if (regions.size() == 1) return regions.front();
   throw core::UsageError(

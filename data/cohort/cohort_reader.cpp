@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/hash.h"
+#include "core/scores.h"
 #include "core/text.h"
 #include "data/cohort/cohort_files.h"
 #include "data/cohort/schema.h"
@@ -158,8 +159,7 @@ CohortReader::State::~State() {
 const CohortReader::State::Region& CohortReader::State::region(const std::string& name) const {
   const auto found = regions.find(name);
   if (found != regions.end()) return found->second;
-  throw core::UsageError(fmt::format("{} has no region '{}'{}; it has {}", path.string(), name,
-                                     core::did_you_mean(name, names), core::join(names, ", ")));
+  core::throw_no_region(path.string(), name, names);
 }
 
 CohortReader::CohortReader(const fs::path& path) : state_(std::make_unique<State>()) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/scores.h"
 #include "core/text.h"
 #include "data/cohort/cohort_files.h"
 #include "data/cohort/schema.h"
@@ -138,8 +139,7 @@ CohortWriter::State::Region& CohortWriter::State::region(const std::string& name
   if (found != regions.end()) return found->second;
   std::vector<std::string> names;
   for (const auto& entry : regions) names.push_back(entry.first);
-  throw core::UsageError(fmt::format("cohort {} has no region '{}'{}", file.path().string(), name,
-                                     core::did_you_mean(name, names)));
+  core::throw_no_region(file.path().string(), name, names);
 }
 
 void CohortWriter::State::check(const Region& target, const std::string& name,

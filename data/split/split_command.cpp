@@ -76,6 +76,10 @@ std::vector<std::string> participants_of_table(const core::Table& table,
 std::vector<std::string> strata_of_table(const core::Table& table, const std::string& column,
                                          const std::string& region, int bins,
                                          const std::vector<std::string>& participants) {
+  if (!table.has(column)) {
+    throw core::UsageError(fmt::format("{} has no column '{}'{}", table.source(), column,
+                                       core::did_you_mean(column, table.columns())));
+  }
   const std::size_t index = table.index(column);
   std::map<std::string, std::vector<std::string>> cells;
   std::set<std::string> distinct;

@@ -181,11 +181,9 @@ for (m in c("bonferroni", "holm", "BH")) {
   a <- p.adjust(p, m)
   for (i in seq_along(p)) put("p_adjust", paste0(tolower(m), i), a[i])
 }
-# Steiger 1980, cases A and B of his examples (N = 103), as in the manual of psych::r.test
+# Steiger 1980, case A of his examples (N = 103), as in the manual of psych::r.test
 w <- r.test(103, r12 = .4, r13 = .5, r23 = .1)
 put("steiger_1980", "williams.statistic", w$t); put("steiger_1980", "williams.p", w$p)
-w <- r.test(n = 103, r12 = .5, r34 = .6, r13 = .7, r23 = .5, r14 = .5, r24 = .8)
-put("steiger_1980", "disjoint.statistic", w$z); put("steiger_1980", "disjoint.p", w$p)
 
 expected <- do.call(rbind, rows)
 expected <- expected[!is.na(expected$value), ]

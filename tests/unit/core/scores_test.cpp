@@ -36,13 +36,20 @@ TEST(Scores, OtherColumnsMayBeTextWhenScorersAreNamed) {
 TEST(Scores, RefusesDoubleRowsAndUnknownScorers) {
   expect_error<InputError>([] { parse("participant_id\tr\nsub-01\t1\nsub-02\t1\nsub-01\t2\n"); },
                            {"line 4", "sub-01 was scored already", "line 2"});
-  expect_error<InputError>([] { parse("participant_id\trater1\nsub-01\t1\n", {"rater"}); },
-                           {"no column 'rater'", "rater1"});
+  expect_error<UsageError>([] { parse("participant_id\trater1\nsub-01\t1\n", {"rater"}); },
+                           {"no scorer 'rater'", "rater1"});
   expect_error<UsageError>(
       [] { parse("participant_id\tregion\trater1\nsub-01\tbg\t1\n", {"region"}); }, {"key column"});
   expect_error<InputError>([] { parse("id\tr\nsub-01\t1\n"); }, {"no column 'participant_id'"});
   expect_error<InputError>([] { parse("participant_id\tr\nn/a\t1\n"); },
                            {"participant_id is missing"});
+}
+
+TEST(Regions, AnUnknownNameIsUsageAKnownOneThatIsLackingIsInput) {
+  expect_error<InputError>([] { throw_no_region("c.h5", "cso", {"bg"}); },
+                           {"c.h5 has no region 'cso'", "it has bg"});
+  expect_error<UsageError>([] { throw_no_region("c.h5", "gb", {"bg"}); },
+                           {"no region 'gb'", "did you mean 'bg'"});
 }
 
 TEST(Splits, WritesReadsAndSelects) {
@@ -68,9 +75,9 @@ TEST(Splits, RefusesWhatWouldLeakOrIsNotThere) {
       },
       {"holdout", "validation"});
   const Splits splits({{0, 0, "a", "train"}}, "s.tsv");
-  expect_error<UsageError>([&] { splits.participants(0, 3, "train"); },
+  expect_error<InputError>([&] { splits.participants(0, 3, "train"); },
                            {"no repeat 0 fold 3", "repeat 0 fold 0"});
-  expect_error<UsageError>([&] { splits.participants(0, 0, "test"); },
+  expect_error<InputError>([&] { splits.participants(0, 0, "test"); },
                            {"has no test participants"});
   expect_error<UsageError>([&] { splits.participants(0, 0, "tset"); }, {"did you mean 'test'"});
 }

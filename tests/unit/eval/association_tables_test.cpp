@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/text.h"
-#include "eval/covariates.h"
+#include "eval/regression_data.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {

@@ -12,7 +12,6 @@
 #include "eval/agreement.h"
 #include "eval/categories.h"
 #include "eval/correlation.h"
-#include "eval/icc.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {

@@ -9,8 +9,8 @@
 #include "association_golden.h"
 #include "core/error.h"
 #include "core/random.h"
-#include "eval/icc.h"
-#include "eval/moments.h"
+#include "eval/agreement.h"
+#include "eval/statistics.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {
@@ -103,7 +103,7 @@ TEST(Calibration, SaysWhyThereIsNoSolution) {
   const std::vector<double> constant = {5, 5, 5, 5};
   const std::vector<double> symmetric = {1, -1, -1, 1};
   CalibrationOptions upright;
-  upright.allow_sign_flip = false;
+  upright.keep_sign = true;
   const auto note = [](const Calibration& c) { return c.valid() ? "valid" : c.note; };
   EXPECT_EQ(note(calibrate(rising, constant)), "the scores are constant");
   EXPECT_EQ(note(calibrate(constant, rising)), "the reference is constant");

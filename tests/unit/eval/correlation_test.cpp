@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "eval/agreement.h"
-#include "eval/multiplicity.h"
+#include "eval/statistics.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {

@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/text.h"
-#include "eval/count_data.h"
+#include "eval/regression_data.h"
 #include "eval/count_regression.h"
 #include "tests/support/test_support.h"
 

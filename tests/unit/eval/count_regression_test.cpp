@@ -10,9 +10,9 @@
 #include "core/random.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "eval/count_data.h"
+#include "eval/regression_data.h"
 #include "eval/count_likelihood.h"
-#include "eval/distributions.h"
+#include "eval/statistics.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {

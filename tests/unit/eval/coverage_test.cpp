@@ -13,7 +13,6 @@
 #include "eval/agreement.h"
 #include "eval/bootstrap.h"
 #include "eval/correlation.h"
-#include "eval/icc.h"
 
 namespace epvs::eval {
 namespace {

@@ -29,13 +29,12 @@ TEST(DetectionTables, ScansOfTheScoresTableCount) {
   const auto regions = detection_regions(
       table(kDetections, "d.tsv"), table(kTruth, "t.tsv"),
       {{"a", "", "bg", "", ""}, {"b", "", "bg", "", ""}, {"c", "", "bg", "", ""}});
-  ASSERT_EQ(regions.size(), 2u);
+  ASSERT_EQ(regions.size(), 1u);
   EXPECT_EQ(regions[0].region, "bg");
   ASSERT_EQ(regions[0].scans.size(), 3u);
   EXPECT_EQ(regions[0].scans[0].detections.size(), 2u);
   EXPECT_EQ(regions[0].scans[0].weights[1], 0.4);
   EXPECT_TRUE(regions[0].scans[2].truths.empty());
-  EXPECT_EQ(regions[1].scans.size(), 1u);
   DetectionOptions options;
   options.radius_mm = 2;
   options.threshold = 0.5;
@@ -79,7 +78,9 @@ TEST(DetectionTables, FolderOfInferIsReadAsOneTable) {
 }
 
 TEST(DetectionTables, EveryPointIsHitUnmatchedOrMissed) {
-  const auto regions = detection_regions(table(kDetections, "d.tsv"), table(kTruth, "t.tsv"));
+  const auto regions = detection_regions(
+      table(kDetections, "d.tsv"), table(kTruth, "t.tsv"),
+      {{"a", "", "bg", "", ""}, {"b", "", "bg", "", ""}, {"a", "", "cso", "", ""}});
   const core::Table points = matched_points_table(regions, 2.0);
   std::map<std::string, int> kinds;
   for (std::size_t row = 0; row < points.rows(); ++row) ++kinds[points.cell(row, "kind")];
@@ -94,8 +95,8 @@ TEST(DetectionTables, EveryPointIsHitUnmatchedOrMissed) {
 TEST(DetectionTables, OnlyTheScansOfAnEvaluationCount) {
   const auto detections = table(kDetections, "d.tsv");
   const auto truth = table(kTruth, "t.tsv");
-  const auto regions = detection_regions_of_scans(
-      detections, truth, {{"b", "", "bg", "", ""}, {"c", "", "bg", "", ""}});
+  const auto regions =
+      detection_regions(detections, truth, {{"b", "", "bg", "", ""}, {"c", "", "bg", "", ""}});
   ASSERT_EQ(regions.size(), 1u);
   ASSERT_EQ(regions[0].scans.size(), 2u);
   EXPECT_EQ(regions[0].scans[0].participant_id, "b");
@@ -103,12 +104,12 @@ TEST(DetectionTables, OnlyTheScansOfAnEvaluationCount) {
   EXPECT_TRUE(regions[0].scans[1].detections.empty());
   expect_error<core::InputError>(
       [&] {
-        detection_regions_of_scans(detections, truth, {{"b", "", "", "", ""}});
+        detection_regions(detections, truth, {{"b", "", "", "", ""}});
       },
       {"t.tsv has the column region, the scores have none"});
   expect_error<core::InputError>(
       [&] {
-        detection_regions_of_scans(detections, truth, {{"b", "1", "bg", "", ""}});
+        detection_regions(detections, truth, {{"b", "1", "bg", "", ""}});
       },
       {"t.tsv has no column session_id, the scores have one"});
 }
@@ -131,7 +132,10 @@ TEST(DetectionTables, AGroupHoldsTheScansOfItsUnits) {
 
 TEST(DetectionTables, RefusesTablesThatDoNotFit) {
   const auto with = [](const std::string& detections, const std::string& truth) {
-    return [=] { detection_regions(table(detections, "d.tsv"), table(truth, "t.tsv")); };
+    return [=] {
+      detection_regions(table(detections, "d.tsv"), table(truth, "t.tsv"),
+                        {{"a", "", "bg", "", ""}});
+    };
   };
   expect_error<core::InputError>(with(kDetections, "participant_id\tx\ty\tz\na\t0\t0\t0\n"),
                                  {"d.tsv has the column region, t.tsv has not"});

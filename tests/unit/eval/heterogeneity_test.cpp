@@ -1,4 +1,4 @@
-#include "eval/heterogeneity.h"
+#include "eval/reliability.h"
 
 #include <gtest/gtest.h>
 

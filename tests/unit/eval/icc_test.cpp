@@ -1,4 +1,4 @@
-#include "eval/icc.h"
+#include "eval/agreement.h"
 
 #include <gtest/gtest.h>
 

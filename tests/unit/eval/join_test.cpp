@@ -165,6 +165,15 @@ TEST(Join, WrongScorerNames) {
                            {"no scorer beside the reference 'r1'"});
 }
 
+TEST(Join, EveryRegionAskedForIsThere) {
+  const auto one = table("participant_id\tregion\tr1\tgp\na\tbg\t1\t2\nb\tbg\t1\t3\n");
+  JoinOptions options = by("r1");
+  options.regions = {"bg", "cso"};
+  expect_error<core::InputError>([&] { join({one}, options); }, {"no region 'cso'", "it has bg"});
+  options.regions = {"bgg"};
+  expect_error<UsageError>([&] { join({one}, options); }, {"'bgg'", "did you mean 'bg'"});
+}
+
 TEST(Join, NothingLeft) {
   JoinOptions options = by("r1");
   options.fold = 3;

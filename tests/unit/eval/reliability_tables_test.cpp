@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "eval/heterogeneity.h"
-#include "eval/icc.h"
+#include "eval/reliability.h"
+#include "eval/agreement.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {

@@ -1,4 +1,4 @@
-#include "eval/scan_rescan.h"
+#include "eval/reliability.h"
 
 #include <gtest/gtest.h>
 

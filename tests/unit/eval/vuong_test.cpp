@@ -1,4 +1,4 @@
-#include "eval/vuong.h"
+#include "eval/count_regression.h"
 
 #include <gtest/gtest.h>
 

@@ -145,7 +145,7 @@ TEST_F(Infer, SplitsAreScoredAndAMissingParticipantIsAnError) {
   EXPECT_EQ(table.cell(0, "participant_id"), "sub-04");
   EXPECT_TRUE(table.missing(1, table.index("gp_unet")));
   EXPECT_EQ(core::Table::read(path("failed.tsv")).cell(0, "participant_id"), "sub-09");
-  expect_failure(2, with({"--force", "--fold", "7"}), {"fold"});
+  expect_failure(3, with({"--force", "--fold", "7"}), {"fold"});
 }
 
 TEST_F(Infer, OneBadScanDoesNotStopTheOthers) {

@@ -125,8 +125,8 @@ TEST_F(TrainBadInput, InitNamesWeightsOfANewerVersion) {
 }
 
 TEST_F(TrainBadInput, UnknownColumnsNameTheNearest) {
-  expect(train({"--target", "rator1"}), 3,
-         {"scores.tsv", "no column 'rator1'", "did you mean 'rater1'"});
+  expect(train({"--target", "rator1"}), 2,
+         {"scores.tsv", "no scorer 'rator1'", "did you mean 'rater1'"});
   expect(train({"--set", "train.region=gb"}), 2, {"no region 'gb'", "bg"});
 }
 

@@ -1,12 +1,16 @@
-// Optimal one-to-one assignment (Hungarian method, shortest augmenting paths with potentials; Kuhn
-// 1955, Jonker & Volgenant 1987).
+// The assignment of one scan's detections to its truth points, one to one.
 #pragma once
 
 #include <Eigen/Core>
 #include <cstddef>
 #include <vector>
 
+#include "eval/detection.h"
+
 namespace epvs::eval {
+
+// Optimal one-to-one assignment (Hungarian method, shortest augmenting paths with potentials; Kuhn
+// 1955, Jonker & Volgenant 1987).
 
 /// Assigns rows to columns one at a time, always optimally for the rows so far.
 class IncrementalAssignment {
@@ -29,9 +33,13 @@ class IncrementalAssignment {
   std::vector<std::ptrdiff_t> row_of_column_;  // -1: free; one more entry for the entering row
 };
 
-/// Column of each row of a rectangular cost matrix so that the sum is least; -1 for the rows that
-/// stay without one where there are more rows than columns. Throws InputError for costs that are
-/// not finite. O(n^2 m), n the smaller side.
-std::vector<std::ptrdiff_t> linear_sum_assignment(const Eigen::MatrixXd& costs);
+/// Adding this detection to all surer ones adds one hit, or one false positive.
+struct DetectionEvent {
+  double weight = 0.0;
+  bool is_hit = false;
+};
+
+/// In order of falling weight.
+std::vector<DetectionEvent> detection_events(const DetectionScan& scan, double radius_mm);
 
 }  // namespace epvs::eval
