@@ -1,9 +1,11 @@
 // The commands that README, docs and --help print: every one is understood by this build, and those
-// of eval run on tables of the names that they use. Commands that this build lacks are left out.
+// that need nothing but a cohort, scores and a network run on a tiny phantom, those of eval on tables
+// of the names that they use. Commands that this build lacks are left out.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <random>
 
 #include "core/files.h"
@@ -58,7 +60,7 @@ std::vector<std::vector<std::string>> printed_commands() {
     const auto words = words_of(std::string(core::trim(line)));
     if (words.empty() || !is_in_build(words[0])) continue;
     const bool is_form = std::any_of(words.begin(), words.end(), [](const std::string& word) {
-      return word == "..." || word == "|" || word.front() == '[';
+      return word == "..." || word == "|" || word == "RECIPE.toml" || word.front() == '[';
     });
     if (is_form) continue;
     if (std::any_of(words.begin() + 1, words.end(),
@@ -67,6 +69,16 @@ std::vector<std::vector<std::string>> printed_commands() {
     }
   }
   return commands;
+}
+
+/// No error about an option, an argument or the value of one.
+void expect_understood(const std::vector<std::string>& words, const tests::CommandResult& result) {
+  for (const char* text :
+       {"unknown option", "unexpected argument", "violated constraint", "is not one of",
+        "is missing:", "unknown parameter", "is given with", "takes one value"}) {
+    EXPECT_EQ(result.err.find(text), std::string::npos) << core::join(words, " ") << "\n"
+                                                        << result.err;
+  }
 }
 
 TEST(PrintedCommands, AreUnderstood) {
@@ -82,12 +94,152 @@ TEST(PrintedCommands, AreUnderstood) {
       words.emplace_back("--dry-run");
     }
     const auto result = run_epvs(words, folder.path());
-    for (const char* text :
-         {"unknown option", "unexpected argument", "violated constraint", "is not one of",
-          "is missing:", "unknown parameter", "is given with", "takes one value"}) {
-      EXPECT_EQ(result.err.find(text), std::string::npos) << line << "\n" << result.err;
-    }
+    expect_understood(words, result);
     EXPECT_TRUE(words[0] != "simulate" || result.exit_code == 0) << line << "\n" << result.err;
+  }
+}
+
+/// A phantom of 8 people on voxels of 4 mm, under the names that printed commands use, and a network.
+class PrintedCommandsRun : public testing::Test {
+ protected:
+  void SetUp() override {
+    run({"simulate", "my_bids", "--preset", "demo", "--participants", "8", "--cohort", "p1.h5",
+         "--prepare", "spacing_mm=4,4,4", "--prepare", "crop_voxels=24,20,16", "--prepare",
+         "dilation_voxels=1", "--prepare", "sigma_voxels=1"});
+    for (const char* cohort : {"p2.h5", "cohort.h5", "c.h5", "bg.h5", "clinical.h5"}) {
+      fs::copy_file(folder_ / "p1.h5", folder_ / cohort);
+    }
+    for (const char* scores : {"visual.tsv", "visual_scores.tsv"}) {
+      fs::copy_file(folder_ / "my_bids/phenotype/visual_scores.tsv", folder_ / scores);
+    }
+    fs::copy_file(recipes() / "mlcn2019/finetune.toml", folder_ / "finetune.toml");
+    std::string people = "participant_id\tscanner\n";
+    for (int i = 0; i < 2017; ++i) {
+      people += "p" + std::to_string(i) + (i % 3 == 0 ? "\tge\n" : "\tphilips\n");
+    }
+    core::write_text(folder_ / "participants.tsv", people);
+    run({"split", "p1.h5", "--out", "s.tsv", "--test", "2", "--validation", "1", "--seed", "1"});
+    reset_splits();
+    if (!is_in_build("train")) return;
+    run(small({"train", recipes() / "demo/gp_unet.toml", "--cohort", "p1.h5", "--scores",
+               "visual.tsv", "--target", "rater1", "--splits", "s.tsv", "--out", "runs/gp_unet"}));
+    for (const char* copy : {"runs/research", "runs/0", "runs/1", "runs/2"}) {
+      fs::copy(folder_ / "runs/gp_unet", folder_ / copy, fs::copy_options::recursive);
+    }
+  }
+
+  static fs::path recipes() { return tests::source_folder() / "experiments" / "recipes"; }
+  void reset_splits() {
+    fs::copy_file(folder_ / "s.tsv", folder_ / "splits.tsv", fs::copy_options::overwrite_existing);
+  }
+  void run(const std::vector<std::string>& words) {
+    const auto result = run_epvs(words, folder_.path());
+    EXPECT_EQ(result.exit_code, 0) << core::join(words, " ") << "\n" << result.err;
+  }
+  /// One epoch of a small network: full ones are for real volumes.
+  static std::vector<std::string> small(std::vector<std::string> words) {
+    std::vector<std::string> more = {"train.epochs=1", "train.batch_size=4"};
+    if (std::find(words.begin(), words.end(), "--init") == words.end()) {
+      more.emplace_back("network.first_features=4");
+    }
+    if (words[1].ends_with("media2019/proposed.toml")) {
+      more.insert(more.end(), {"network.padding=same", "network.fully_connected=8"});
+    }
+    for (const std::string& setting : more) words.insert(words.end(), {"--set", setting});
+    return words;
+  }
+  /// Why a command is only parsed; empty when it can run here.
+  static std::string obstacle(const std::vector<std::string>& words) {
+    const auto has = [&](const std::string& text) {
+      return std::any_of(words.begin(), words.end(),
+                         [&](const std::string& word) { return word.find(text) == 0; });
+    };
+    if (words[0] == "simulate") return "another test checks it with --dry-run";
+    if (words[0] == "eval") return "another test runs it";
+    if (words[0] == "experiment") return "a run takes hours; experiments_test has --dry-run";
+    if (has("--template")) return "the template and the atlas of a registration are not shipped";
+    if (has("fsl/")) return "needs output of FSL";
+    return {};
+  }
+  /// The command with paths and numbers of this phantom.
+  static std::vector<std::string> adapted(std::vector<std::string> words) {
+    for (std::string& word : words) {
+      if (word.rfind("experiments/", 0) == 0) word = tests::source_folder() / word;
+      if (word.ends_with("aseg.mgz")) {
+        word = "my_bids/derivatives/labels/{participant_id}/anat/{participant_id}_dseg.nii.gz";
+      }
+    }
+    const bool is_training = words[0] == "train" && words[1].ends_with(".toml");
+    if (is_training && words.back() != "sheet.png") words = small(words);
+    if (words[0] == "split" && words[1] == "cohort.h5") {
+      std::replace(words.begin(), words.end(), std::string("80"), std::string("2"));
+      std::replace(words.begin(), words.end(), std::string("32"), std::string("1"));
+    }
+    if (words[0] == "prepare") {
+      words.insert(words.end(), {"--spacing-mm", "4,4,4", "--crop-voxels", "24,20,16",
+                                 "--dilation-voxels", "1", "--sigma-voxels", "1"});
+    }
+    const bool resumes = std::find(words.begin(), words.end(), "--resume") != words.end();
+    if (words[0] != "inspect" && !resumes) words.emplace_back("--force");
+    return words;
+  }
+
+  tests::TemporaryFolder folder_;
+};
+
+TEST_F(PrintedCommandsRun, OnATinyPhantom) {
+  std::map<std::string, int> ran;
+  for (const std::vector<std::string>& words : printed_commands()) {
+    if (!obstacle(words).empty()) continue;
+    reset_splits();
+    run(adapted(words));
+    ++ran[words[0]];
+  }
+  for (const auto& [command, least] : std::map<std::string, int>{
+           {"prepare", 2}, {"split", 5}, {"train", 7}, {"infer", 4}, {"inspect", 3}}) {
+    if (!is_in_build(command)) continue;
+    EXPECT_GE(ran[command], least) << command;
+  }
+}
+
+/// The experiments check their inputs on phantoms, and every command of their steps is understood.
+TEST_F(PrintedCommandsRun, ExperimentsOnAPhantom) {
+  if (!is_in_build("train") || !is_in_build("experiment")) {
+    GTEST_SKIP() << "the steps of experiments need all commands";
+  }
+  run({"simulate", "heads", "--field-of-view", "head", "--regions", "bg,cso,hippocampi",
+       "--participants", "4", "--no-scans", "--cohort", "heads.h5", "--prepare", "spacing_mm=4,4,4",
+       "--prepare", "crop_voxels=48,48,40", "--prepare", "dilation_voxels=1", "--prepare",
+       "sigma_voxels=1"});
+  const std::map<std::string, std::vector<std::string>> inputs = {
+      {"demo", {}},
+      {"finetune", {}},
+      {"media2019-table-3",
+       {"cohort=p1.h5", "scores=visual.tsv", "train=5", "validation=1", "test=2", "padding=same"}},
+      {"mlcn2019-tables-2-3",
+       {"research_cohort=heads.h5", "research_scores=heads/phenotype/visual_scores.tsv",
+        "clinical_cohort=heads.h5", "clinical_scores=heads/phenotype/visual_scores.tsv",
+        "clinical_participants=heads/participants.tsv"}}};
+  std::size_t known = 0;
+  for (const std::string& line : core::split(run_epvs({"experiment", "list"}).out, '\n')) {
+    known += line.empty() ? 0 : 1;
+  }
+  EXPECT_EQ(known, inputs.size()) << "an experiment that this test does not check";
+  for (const auto& [id, values] : inputs) {
+    std::vector<std::string> words = {"experiment", "run", id, "--out", "out", "--dry-run"};
+    for (const std::string& value : values) words.insert(words.end(), {"--input", value});
+    const auto result = run_epvs(words, folder_.path());
+    EXPECT_EQ(result.exit_code, 0) << core::join(words, " ") << "\n" << result.err;
+    int steps = 0;
+    for (const std::string& line : core::split(result.out, '\n')) {
+      const std::size_t at = line.find(" epvs ");
+      if (at == std::string::npos) continue;
+      std::vector<std::string> step = words_of(line.substr(at + 1));
+      step.emplace_back("--dry-run");
+      expect_understood(step, run_epvs(step, folder_.path()));
+      ++steps;
+    }
+    EXPECT_GE(steps, 3) << id;
   }
 }
 
