@@ -43,7 +43,7 @@ struct ReadColumns {
       const Handle dataset(check_read(H5Dopen2(group, name, H5P_DEFAULT), path, name), H5Dclose);
       const Handle space(H5Dget_space(dataset.id()), H5Sclose);
       const hssize_t points = H5Sget_simple_extent_npoints(space.id());
-      if (points != static_cast<hssize_t>(rows * count)) {
+      if (static_cast<std::size_t>(points) != rows * count) {
         throw core::InputError(fmt::format("{} is damaged: column {} has {} values where {} were "
                                            "expected",
                                            path.string(), name, points, rows * count),
@@ -169,7 +169,7 @@ CohortReader::CohortReader(const fs::path& path) : state_(std::make_unique<State
   const hid_t file = state_->hdf5.id();
   check_identity(file, path);
   const auto parse = [&path](const std::vector<std::string>& texts, const char* what) {
-    const core::Json document =
+    core::Json document =
         texts.empty() ? core::Json() : core::Json::parse(texts.front(), nullptr, false);
     if (document.is_discarded() || texts.empty()) {
       throw core::InputError(fmt::format("{} is damaged: {} is not JSON", path.string(), what),

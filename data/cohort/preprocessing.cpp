@@ -1,6 +1,7 @@
 #include "data/cohort/preprocessing.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -11,14 +12,6 @@
 namespace epvs::data {
 
 namespace {
-
-template <class Range>
-std::string list_text(const Range& numbers) {
-  std::vector<std::string> parts;
-  for (const auto number : numbers)
-    parts.push_back(core::format_number(static_cast<double>(number)));
-  return core::join(parts, ",");
-}
 
 bool near(double a, double b) {
   return std::abs(a - b) <= 1e-6 * std::max({1.0, std::abs(a), std::abs(b)});
@@ -54,7 +47,7 @@ std::int64_t up_to_four(double voxels) {
 }
 
 std::int64_t gaussian_radius(double sigma_voxels) {
-  return static_cast<std::int64_t>(4.0 * sigma_voxels + 0.5);
+  return static_cast<std::int64_t>(std::floor(4.0 * sigma_voxels + 0.5));
 }
 
 std::array<std::int64_t, 3> crop_for(const std::string& region,
@@ -150,21 +143,23 @@ PreprocessingOptions PreprocessingOptions::from_json(const core::Json& document)
 std::vector<std::string> PreprocessingOptions::differences(
     const PreprocessingOptions& other) const {
   std::vector<std::string> found;
-  const auto differ = [&found](const char* name, const std::string& a, const std::string& b) {
+  const auto differ = [&found](const char* name, const auto& a, const auto& b) {
     found.push_back(fmt::format("{}: {} and {}", name, a, b));
   };
+  const auto list = [](const auto& numbers) { return fmt::format("{}", fmt::join(numbers, ",")); };
   if (region != other.region) differ("region", region, other.region);
   bool spacing_equal = true;
   for (std::size_t i = 0; i < 3; ++i) {
     spacing_equal = spacing_equal && near(spacing_mm[i], other.spacing_mm[i]);
   }
-  if (!spacing_equal) differ("spacing_mm", list_text(spacing_mm), list_text(other.spacing_mm));
+  if (!spacing_equal) {
+    differ("spacing_mm", list(spacing_mm), list(other.spacing_mm));
+  }
   if (crop_voxels != other.crop_voxels) {
-    differ("crop_voxels", list_text(crop_voxels), list_text(other.crop_voxels));
+    differ("crop_voxels", list(crop_voxels), list(other.crop_voxels));
   }
   if (dilation_voxels != other.dilation_voxels) {
-    differ("dilation_voxels", fmt::format("{}", dilation_voxels),
-           fmt::format("{}", other.dilation_voxels));
+    differ("dilation_voxels", dilation_voxels, other.dilation_voxels);
   }
   if (!near(sigma_voxels, other.sigma_voxels)) {
     differ("sigma_voxels", core::format_number(sigma_voxels),

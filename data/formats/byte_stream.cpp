@@ -150,12 +150,4 @@ void write_stream(const fs::path& path, const fs::path& shown, bool gzip,
   if (gzclose_w(file) != Z_OK) fail();
 }
 
-void swap_elements(std::vector<unsigned char>& bytes, std::size_t element_bytes) {
-  if (element_bytes < 2) return;
-  for (std::size_t i = 0; i + element_bytes <= bytes.size(); i += element_bytes) {
-    const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(i);
-    std::reverse(first, first + static_cast<std::ptrdiff_t>(element_bytes));
-  }
-}
-
 }  // namespace epvs::data

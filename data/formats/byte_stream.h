@@ -26,7 +26,4 @@ struct Bytes {
 void write_stream(const std::filesystem::path& path, const std::filesystem::path& shown, bool gzip,
                   const std::vector<Bytes>& parts);
 
-/// Reverses the bytes of each element.
-void swap_elements(std::vector<unsigned char>& bytes, std::size_t element_bytes);
-
 }  // namespace epvs::data

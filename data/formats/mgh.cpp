@@ -1,10 +1,11 @@
 // MGH and MGZ, the format of FreeSurfer: a big-endian header of 284 bytes, then the voxels.
 // https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat
 #include <fmt/format.h>
+#include <nifti2_io.h>
 
 #include <array>
 #include <bit>
-#include <cstring>
+#include <map>
 
 #include "core/error.h"
 #include "data/formats/byte_stream.h"
@@ -25,23 +26,13 @@ T big_endian(const std::vector<unsigned char>& bytes, std::size_t offset) {
   return std::bit_cast<T>(raw);
 }
 
-StoredType type_of(std::int32_t code, const fs::path& path) {
-  switch (code) {
-    case 0:
-      return StoredType::kUint8;
-    case 1:
-      return StoredType::kInt32;
-    case 3:
-      return StoredType::kFloat32;
-    case 4:
-      return StoredType::kInt16;
-    case 10:
-      return StoredType::kUint16;
-    default:
-      throw core::InputError(
-          fmt::format("{}: MGH voxel type {} is not supported", path.string(), code),
-          "convert it with mri_convert -odt float");
-  }
+/// NIfTI's code of MGH's voxel type.
+int nifti_type(std::int32_t code, const fs::path& path) {
+  static const std::map<std::int32_t, int> kTypes = {
+      {0, DT_UINT8}, {1, DT_INT32}, {3, DT_FLOAT32}, {4, DT_INT16}, {10, DT_UINT16}};
+  if (const auto known = kTypes.find(code); known != kTypes.end()) return known->second;
+  throw core::InputError(fmt::format("{}: MGH voxel type {} is not supported", path.string(), code),
+                         "convert it with mri_convert -odt float");
 }
 
 }  // namespace
@@ -73,9 +64,8 @@ StoredImage parse_mgh(const fs::path& path) {
         fmt::format("{} has {} frames; one volume was expected", path.string(), frames),
         "extract one with mri_convert --frame");
   }
-  image.type = type_of(big_endian<std::int32_t>(bytes, 20), path);
+  set_type(image, nifti_type(big_endian<std::int32_t>(bytes, 20), path));
   image.header.format = "mgh";
-  image.header.stored_type = stored_name(image.type);
 
   // Voxel (x, y, z) -> RAS: directions * spacing * (voxel - shape / 2) + centre.
   Eigen::Vector3d spacing = Eigen::Vector3d::Ones();
@@ -83,13 +73,13 @@ StoredImage parse_mgh(const fs::path& path) {
   Eigen::Matrix3d directions;
   directions << -1, 0, 0, 0, 0, 1, 0, -1, 0;
   if (big_endian<std::int16_t>(bytes, 28) == 1) {
-    for (int i = 0; i < 3; ++i) {
-      const auto offset = static_cast<std::size_t>(4 * i);
-      spacing[i] = static_cast<double>(big_endian<float>(bytes, 30 + offset));
-      centre[i] = static_cast<double>(big_endian<float>(bytes, 78 + offset));
-      for (int j = 0; j < 3; ++j) {
-        const auto element = static_cast<std::size_t>(4 * (3 * i + j));
-        directions(j, i) = static_cast<double>(big_endian<float>(bytes, 42 + element));
+    for (Eigen::Index i = 0; i < 3; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      spacing[i] = static_cast<double>(big_endian<float>(bytes, 30 + 4 * at));
+      centre[i] = static_cast<double>(big_endian<float>(bytes, 78 + 4 * at));
+      for (Eigen::Index j = 0; j < 3; ++j) {
+        const std::size_t element = 3 * at + static_cast<std::size_t>(j);
+        directions(j, i) = static_cast<double>(big_endian<float>(bytes, 42 + 4 * element));
       }
     }
   } else {

@@ -1,6 +1,7 @@
 #include "data/formats/nifti.h"
 
 #include <fmt/format.h>
+#include <nifti2_io.h>
 
 #include <Eigen/LU>
 #include <cmath>
@@ -31,9 +32,11 @@ StoredImage parse(const fs::path& path) {
 
 std::vector<unsigned char> read_voxels(const StoredImage& image) {
   const std::int64_t bytes =
-      image.header.geometry.voxels() * static_cast<std::int64_t>(stored_bytes(image.type));
+      image.header.geometry.voxels() * static_cast<std::int64_t>(image.voxel_bytes);
   std::vector<unsigned char> voxels = read_payload(image.data_path, image.data_offset, bytes);
-  if (image.swapped) swap_elements(voxels, stored_bytes(image.type));
+  if (image.swapped)
+    nifti_swap_Nbytes(image.header.geometry.voxels(), static_cast<int>(image.voxel_bytes),
+                      voxels.data());
   return voxels;
 }
 
@@ -49,28 +52,31 @@ void for_each_as(const std::vector<unsigned char>& bytes, Use&& use) {
 }
 
 template <class Use>
-void for_each_voxel(StoredType type, const std::vector<unsigned char>& bytes, Use&& use) {
-  switch (type) {
-    case StoredType::kUint8:
+void for_each_stored(const StoredImage& image, Use&& use) {
+  const std::vector<unsigned char> bytes = read_voxels(image);
+  switch (image.type) {
+    case DT_UINT8:
       return for_each_as<std::uint8_t>(bytes, use);
-    case StoredType::kInt8:
+    case DT_INT8:
       return for_each_as<std::int8_t>(bytes, use);
-    case StoredType::kUint16:
+    case DT_UINT16:
       return for_each_as<std::uint16_t>(bytes, use);
-    case StoredType::kInt16:
+    case DT_INT16:
       return for_each_as<std::int16_t>(bytes, use);
-    case StoredType::kUint32:
+    case DT_UINT32:
       return for_each_as<std::uint32_t>(bytes, use);
-    case StoredType::kInt32:
+    case DT_INT32:
       return for_each_as<std::int32_t>(bytes, use);
-    case StoredType::kUint64:
+    case DT_UINT64:
       return for_each_as<std::uint64_t>(bytes, use);
-    case StoredType::kInt64:
+    case DT_INT64:
       return for_each_as<std::int64_t>(bytes, use);
-    case StoredType::kFloat32:
+    case DT_FLOAT32:
       return for_each_as<float>(bytes, use);
-    case StoredType::kFloat64:
+    case DT_FLOAT64:
       return for_each_as<double>(bytes, use);
+    default:
+      EPVS_ASSERT(false);
   }
 }
 
@@ -81,30 +87,13 @@ Shape voxel_of(std::size_t index, const Shape& shape) {
 
 }  // namespace
 
-std::size_t stored_bytes(StoredType type) {
-  switch (type) {
-    case StoredType::kUint8:
-    case StoredType::kInt8:
-      return 1;
-    case StoredType::kUint16:
-    case StoredType::kInt16:
-      return 2;
-    case StoredType::kUint32:
-    case StoredType::kInt32:
-    case StoredType::kFloat32:
-      return 4;
-    case StoredType::kUint64:
-    case StoredType::kInt64:
-    case StoredType::kFloat64:
-      return 8;
-  }
-  EPVS_ASSERT(false);
-}
-
-std::string stored_name(StoredType type) {
-  static constexpr const char* kNames[] = {"uint8", "int8",   "uint16", "int16",   "uint32",
-                                           "int32", "uint64", "int64",  "float32", "float64"};
-  return kNames[static_cast<std::size_t>(type)];
+void set_type(StoredImage& image, int code) {
+  int bytes = 0;
+  int swapped_bytes = 0;
+  nifti_datatype_sizes(code, &bytes, &swapped_bytes);
+  image.type = code;
+  image.voxel_bytes = static_cast<std::size_t>(bytes);
+  image.header.stored_type = core::lower(nifti_datatype_string(code));
 }
 
 void check_affine(const fs::path& path, ScanHeader& header) {
@@ -136,11 +125,10 @@ ScanHeader read_header(const fs::path& path) {
 
 Scan read_scan(const fs::path& path) {
   const StoredImage image = parse(path);
-  const std::vector<unsigned char> bytes = read_voxels(image);
   Scan scan;
   scan.header = image.header;
   scan.image = Volume<float>(image.header.geometry);
-  for_each_voxel(image.type, bytes, [&](std::size_t i, auto stored) {
+  for_each_stored(image, [&](std::size_t i, auto stored) {
     scan.image.voxels[i] =
         static_cast<float>(image.slope * static_cast<double>(stored) + image.intercept);
   });
@@ -149,10 +137,9 @@ Scan read_scan(const fs::path& path) {
 
 Volume<std::int32_t> read_labels(const fs::path& path) {
   const StoredImage image = parse(path);
-  const std::vector<unsigned char> bytes = read_voxels(image);
   Volume<std::int32_t> labels(image.header.geometry);
   constexpr double kLimit = std::numeric_limits<std::int32_t>::max();
-  for_each_voxel(image.type, bytes, [&](std::size_t i, auto stored) {
+  for_each_stored(image, [&](std::size_t i, auto stored) {
     const double value = image.slope * static_cast<double>(stored) + image.intercept;
     if (!(std::abs(value) <= kLimit) || value != std::floor(value)) {
       const Shape voxel = voxel_of(i, labels.geometry.shape);
@@ -192,16 +179,11 @@ Volume<T> to_canonical(const Volume<T>& volume) {
     step[i] = order.flipped[i] ? -stride[axis] : stride[axis];
     if (order.flipped[i]) start += (stored[axis] - 1) * stride[axis];
   }
-  const Shape& shape = result.geometry.shape;
   std::size_t out = 0;
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      const std::int64_t row = start + y * step[1] + z * step[2];
-      for (std::int64_t x = 0; x < shape[0]; ++x) {
-        result.voxels[out++] = volume.voxels[static_cast<std::size_t>(row + x * step[0])];
-      }
-    }
-  }
+  for_each_voxel(result.geometry.shape, [&](std::int64_t x, std::int64_t y, std::int64_t z) {
+    const std::int64_t from = start + x * step[0] + y * step[1] + z * step[2];
+    result.voxels[out++] = volume.voxels[static_cast<std::size_t>(from)];
+  });
   return result;
 }
 

@@ -32,45 +32,38 @@ Eigen::Matrix4d matrix(const nifti_dmat44& m) {
   return result;
 }
 
-StoredType type_of(int code, const fs::path& path) {
+/// Throws InputError for voxels that are no numbers.
+void check_type(int code, const fs::path& path) {
+  const std::string name = nifti_datatype_string(code);
   switch (code) {
     case DT_UINT8:
-      return StoredType::kUint8;
     case DT_INT8:
-      return StoredType::kInt8;
     case DT_UINT16:
-      return StoredType::kUint16;
     case DT_INT16:
-      return StoredType::kInt16;
     case DT_UINT32:
-      return StoredType::kUint32;
     case DT_INT32:
-      return StoredType::kInt32;
     case DT_UINT64:
-      return StoredType::kUint64;
     case DT_INT64:
-      return StoredType::kInt64;
     case DT_FLOAT32:
-      return StoredType::kFloat32;
     case DT_FLOAT64:
-      return StoredType::kFloat64;
+      return;
     case DT_RGB24:
     case DT_RGBA32:
       throw core::InputError(
           fmt::format("{}: voxels are colours ({}); one number per voxel was expected",
-                      path.string(), nifti_datatype_string(code)),
+                      path.string(), name),
           "convert it to a scalar image, or choose the scan it was made from");
     case DT_COMPLEX64:
     case DT_COMPLEX128:
     case DT_COMPLEX256:
       throw core::InputError(
           fmt::format("{}: voxels are complex numbers ({}); magnitudes were expected",
-                      path.string(), nifti_datatype_string(code)),
+                      path.string(), name),
           "export the magnitude image");
     default:
-      throw core::InputError(fmt::format("{}: voxel type {} ({}) is not supported", path.string(),
-                                         code, nifti_datatype_string(code)),
-                             "convert it to float32");
+      throw core::InputError(
+          fmt::format("{}: voxel type {} ({}) is not supported", path.string(), code, name),
+          "convert it to float32");
   }
 }
 
@@ -81,7 +74,8 @@ fs::path exchange_ending(const fs::path& path, const std::string& from, const st
     if (text.ends_with(from + gz)) {
       const std::string stem = text.substr(0, text.size() - from.size() - gz.size());
       for (const std::string& other : {gz, std::string(), std::string(".gz")}) {
-        if (fs::exists(stem + to + other)) return stem + to + other;
+        fs::path found = fmt::format("{}{}{}", stem, to, other);
+        if (fs::exists(found)) return found;
       }
     }
   }
@@ -199,7 +193,6 @@ void warn_of_geometry(const Fields& fields, ScanHeader& header) {
 void fill(StoredImage& image, const Fields& fields, const nifti_image& nim, const fs::path& path) {
   ScanHeader& header = image.header;
   header.geometry.shape = shape_of(fields, path);
-  header.stored_type = stored_name(image.type);
   header.sform_code = nim.sform_code;
   header.qform_code = nim.qform_code;
   header.qform = matrix(nim.qto_xyz);
@@ -236,7 +229,8 @@ StoredImage parse(Header raw, bool swapped, const fs::path& path,
   shape_of(fields, path);
   StoredImage image;
   image.swapped = swapped;
-  image.type = type_of(fields.datatype, path);
+  check_type(fields.datatype, path);
+  set_type(image, fields.datatype);
   image.header.format = kVersion == 1 ? "nifti1" : "nifti2";
   image.data_path = fields.magic == pair ? exchange_ending(path, ".hdr", ".img") : path;
   if (fields.magic == pair && image.data_path == path) {

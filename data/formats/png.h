@@ -61,18 +61,11 @@ Picture slice_picture(const Volume<float>& scan, Plane plane, std::int64_t index
                       double mm_per_pixel, const GreyWindow& window,
                       const std::vector<Contour>& contours = {});
 
-/// Per axis the slice that holds most of the mask: what a picture of the region should show (the
-/// centre of mass of paired structures lies between them). Throws InputError for an empty mask.
-Shape largest_slices(const Volume<std::uint8_t>& mask);
-
 /// Writes which side is which onto a slice: R and L, or A and P on a sagittal one.
 void mark_sides(Picture& picture, Plane plane);
 
 /// Three planes through `centre` (a voxel of the canonical scan) side by side, labelled, with
 /// `title` above and the `contours` of the regions; about 900 pixels wide.
-Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
-                            const std::vector<Contour>& contours, const std::string& title);
-/// The same with given greys, where several pictures of one scan are drawn.
 Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
                             const std::vector<Contour>& contours, const std::string& title,
                             const GreyWindow& window);

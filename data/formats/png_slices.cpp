@@ -145,8 +145,8 @@ GreyWindow robust_window(const Volume<float>& volume) {
   }
   if (values.empty()) return {};
   const auto quantile = [&values](double part) {
-    const auto index =
-        static_cast<std::ptrdiff_t>(part * static_cast<double>(values.size() - 1) + 0.5);
+    const auto index = static_cast<std::ptrdiff_t>(
+        std::floor(part * static_cast<double>(values.size() - 1) + 0.5));
     std::nth_element(values.begin(), values.begin() + index, values.end());
     return static_cast<double>(values[static_cast<std::size_t>(index)]);
   };
@@ -187,36 +187,6 @@ Picture slice_picture(const Volume<float>& scan, Plane plane, std::int64_t index
     draw_outline(picture, sampler, contour);
   }
   return picture;
-}
-
-Shape largest_slices(const Volume<std::uint8_t>& mask) {
-  const Shape& shape = mask.geometry.shape;
-  std::array<std::vector<std::int64_t>, 3> area;
-  for (std::size_t i = 0; i < 3; ++i) area[i].assign(static_cast<std::size_t>(shape[i]), 0);
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      for (std::int64_t x = 0; x < shape[0]; ++x) {
-        if (mask.at(x, y, z) == 0) continue;
-        ++area[0][static_cast<std::size_t>(x)];
-        ++area[1][static_cast<std::size_t>(y)];
-        ++area[2][static_cast<std::size_t>(z)];
-      }
-    }
-  }
-  Shape result{};
-  for (std::size_t i = 0; i < 3; ++i) {
-    const auto largest = std::max_element(area[i].begin(), area[i].end());
-    if (largest == area[i].end() || *largest == 0) {
-      throw core::InputError("the region is empty: there is no slice to show");
-    }
-    result[i] = largest - area[i].begin();
-  }
-  return result;
-}
-
-Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,
-                            const std::vector<Contour>& contours, const std::string& title) {
-  return three_plane_picture(scan, centre, contours, title, robust_window(scan));
 }
 
 Picture three_plane_picture(const Volume<float>& scan, const Shape& centre,

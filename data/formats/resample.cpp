@@ -1,6 +1,7 @@
 #include "data/formats/resample.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <Eigen/LU>
 #include <algorithm>
@@ -33,7 +34,7 @@ Tap tap_at(double coordinate, std::int64_t length, Interpolation interpolation) 
   if (!tap.inside) return tap;
   const double clamped = std::clamp(coordinate, 0.0, last);
   if (interpolation == Interpolation::kNearest) {
-    tap.low = std::min(static_cast<std::int64_t>(clamped + 0.5), length - 1);
+    tap.low = std::min(static_cast<std::int64_t>(std::floor(clamped + 0.5)), length - 1);
     tap.high = tap.low;
     return tap;
   }
@@ -41,12 +42,6 @@ Tap tap_at(double coordinate, std::int64_t length, Interpolation interpolation) 
   tap.high = std::min(tap.low + 1, length - 1);
   tap.weight = clamped - static_cast<double>(tap.low);
   return tap;
-}
-
-/// Target voxel -> source voxel.
-Eigen::Matrix4d voxel_map(const Geometry& source, const Geometry& target,
-                          const Eigen::Matrix4d& target_to_source) {
-  return source.affine.inverse() * target_to_source * target.affine;
 }
 
 /// The source axis that each target axis runs along, when the grids are parallel up to a millionth
@@ -87,27 +82,20 @@ double blend(const T* data, const Tap& x, const Tap& y, const Tap& z) {
   return mix(low, high, z.weight);
 }
 
-/// The voxels of a source, their taps and what becomes of a value.
-template <class T, class Convert>
+/// The grid of a source, its taps, and the value that three of them give.
+template <class Value>
 struct Sampler {
-  const Volume<T>& source;
+  const Shape& from;
   Interpolation interpolation;
-  const Convert& convert;
+  const Value& value;
 
   /// The tap at a coordinate along a stored axis, as offsets into the voxels.
   Tap tap(double coordinate, std::size_t axis) const {
-    const Shape& from = source.geometry.shape;
     const std::array<std::int64_t, 3> stride = {1, from[0], from[0] * from[1]};
     Tap tap = tap_at(coordinate, from[axis], interpolation);
     tap.low *= stride[axis];
     tap.high *= stride[axis];
     return tap;
-  }
-  auto value(const Tap& x, const Tap& y, const Tap& z) const {
-    if (interpolation == Interpolation::kNearest) {
-      return convert(source.voxels[static_cast<std::size_t>(x.low + y.low + z.low)]);
-    }
-    return convert(blend(source.voxels.data(), x, y, z));
   }
 };
 
@@ -167,19 +155,33 @@ void sample_turned(const Sampler& sampler, Volume<Out>& target, const Eigen::Mat
   });
 }
 
+/// Writes value(taps) of every target voxel inside the field of view of `source`.
+template <class Out, class Value>
+void sample_grid(const Geometry& source, Volume<Out>& target, Interpolation interpolation,
+                 const Eigen::Matrix4d& target_to_source, int threads, const Value& value) {
+  const Eigen::Matrix4d map =
+      source.affine.inverse() * target_to_source * target.geometry.affine;  // of voxels
+  const Sampler<Value> sampler{source.shape, interpolation, value};
+  if (const auto axes = aligned_axes(map, target.geometry.shape)) {
+    sample_aligned(sampler, target, map, *axes, threads);
+  } else {
+    sample_turned(sampler, target, map, threads);
+  }
+}
+
 /// Writes `convert(value)` of every target voxel inside the source's field of view.
 template <class T, class Out, class Convert>
 void sample(const Volume<T>& source, Volume<Out>& target, Interpolation interpolation,
             const Eigen::Matrix4d& target_to_source, int threads, const Convert& convert) {
   EPVS_ASSERT(static_cast<std::int64_t>(source.voxels.size()) == source.geometry.voxels());
   if (source.voxels.empty()) return;
-  const Eigen::Matrix4d map = voxel_map(source.geometry, target.geometry, target_to_source);
-  const Sampler<T, Convert> sampler{source, interpolation, convert};
-  if (const auto axes = aligned_axes(map, target.geometry.shape)) {
-    sample_aligned(sampler, target, map, *axes, threads);
-  } else {
-    sample_turned(sampler, target, map, threads);
-  }
+  const auto value = [&](const Tap& x, const Tap& y, const Tap& z) {
+    if (interpolation == Interpolation::kNearest) {
+      return convert(source.voxels[static_cast<std::size_t>(x.low + y.low + z.low)]);
+    }
+    return convert(blend(source.voxels.data(), x, y, z));
+  };
+  sample_grid(source.geometry, target, interpolation, target_to_source, threads, value);
 }
 
 }  // namespace
@@ -228,51 +230,11 @@ Volume<std::uint8_t> region_mask(const Volume<std::int32_t>& label_map,
   return mask;
 }
 
-Volume<std::uint8_t> resample_region(const Volume<std::int32_t>& source,
-                                     const std::vector<std::int64_t>& labels,
-                                     const Geometry& target,
-                                     const Eigen::Matrix4d& target_to_source, int threads) {
-  return resample_mask(region_mask(source, labels), target, target_to_source, threads);
-}
-
 Volume<std::uint8_t> field_of_view(const Geometry& source, const Geometry& target,
                                    const Eigen::Matrix4d& target_to_source) {
   Volume<std::uint8_t> result(target);
-  const Eigen::Matrix4d map = voxel_map(source, target, target_to_source);
-  const auto inside = [&source](double coordinate, int axis) {
-    const double last = static_cast<double>(source.shape[static_cast<std::size_t>(axis)]) - 0.5;
-    return coordinate >= -0.5 - kEdgeTolerance && coordinate <= last + kEdgeTolerance;
-  };
-  if (const auto axes = aligned_axes(map, target.shape)) {
-    std::array<std::vector<std::uint8_t>, 3> covered;
-    for (int t = 0; t < 3; ++t) {
-      const auto axis = static_cast<std::size_t>(t);
-      const int s = (*axes)[axis];
-      for (std::int64_t i = 0; i < target.shape[axis]; ++i) {
-        covered[axis].push_back(inside(map(s, 3) + map(s, t) * static_cast<double>(i), s) ? 1 : 0);
-      }
-    }
-    for (std::int64_t z = 0; z < target.shape[2]; ++z) {
-      for (std::int64_t y = 0; y < target.shape[1]; ++y) {
-        if (covered[2][static_cast<std::size_t>(z)] == 0) continue;
-        if (covered[1][static_cast<std::size_t>(y)] == 0) continue;
-        std::copy(covered[0].begin(), covered[0].end(),
-                  result.voxels.begin() + static_cast<std::ptrdiff_t>(result.offset(0, y, z)));
-      }
-    }
-    return result;
-  }
-  for (std::int64_t z = 0; z < target.shape[2]; ++z) {
-    for (std::int64_t y = 0; y < target.shape[1]; ++y) {
-      const Eigen::Vector3d start = map.col(1).head<3>() * static_cast<double>(y) +
-                                    map.col(2).head<3>() * static_cast<double>(z) +
-                                    map.col(3).head<3>();
-      for (std::int64_t x = 0; x < target.shape[0]; ++x) {
-        const Eigen::Vector3d p = start + map.col(0).head<3>() * static_cast<double>(x);
-        result.at(x, y, z) = inside(p[0], 0) && inside(p[1], 1) && inside(p[2], 2) ? 1 : 0;
-      }
-    }
-  }
+  sample_grid(source, result, Interpolation::kNearest, target_to_source, 1,
+              [](const Tap&, const Tap&, const Tap&) { return std::uint8_t{1}; });
   return result;
 }
 
@@ -284,17 +246,13 @@ double fraction_outside_scan(const Volume<std::int32_t>& label_map,
   std::int64_t total = 0;
   std::int64_t outside = 0;
   for (std::size_t i = 0; i < mask.voxels.size(); ++i) {
-    if (mask.voxels[i] == 0) continue;
-    ++total;
-    if (inside.voxels[i] == 0) ++outside;
+    total += mask.voxels[i];
+    outside += mask.voxels[i] != 0 && inside.voxels[i] == 0 ? 1 : 0;
   }
   if (total == 0) {
-    std::string numbers;
-    for (const std::int64_t label : labels) {
-      numbers += (numbers.empty() ? "" : ", ") + std::to_string(label);
-    }
     throw core::InputError(
-        fmt::format("the region is empty: no voxel of the label map has a label of {}", numbers),
+        fmt::format("the region is empty: no voxel of the label map has a label of {}",
+                    fmt::join(labels, ", ")),
         "check that --lut fits the program that made the label map");
   }
   return static_cast<double>(outside) / static_cast<double>(total);

@@ -34,14 +34,8 @@ Volume<std::int32_t> resample_labels(
 Volume<std::uint8_t> region_mask(const Volume<std::int32_t>& label_map,
                                  const std::vector<std::int64_t>& labels);
 
-/// A region of a label map on `target`: the binary mask of `labels` is interpolated linearly and is
-/// in the region where it reaches 0.5. Smoother than nearest where the label map is coarser.
-Volume<std::uint8_t> resample_region(
-    const Volume<std::int32_t>& source, const std::vector<std::int64_t>& labels,
-    const Geometry& target, const Eigen::Matrix4d& target_to_source = Eigen::Matrix4d::Identity(),
-    int threads = 1);
-
-/// A 0/1 mask on `target`, linear and cut at 0.5, as resample_region.
+/// A 0/1 mask on `target`: interpolated linearly, 1 where it reaches 0.5. Smoother than nearest
+/// labels where the label map is coarser.
 Volume<std::uint8_t> resample_mask(
     const Volume<std::uint8_t>& source, const Geometry& target,
     const Eigen::Matrix4d& target_to_source = Eigen::Matrix4d::Identity(), int threads = 1);

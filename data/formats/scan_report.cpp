@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "data/formats/nifti.h"
+#include "data/formats/orientation.h"
 
 namespace epvs::data {
 
@@ -33,17 +33,6 @@ std::string nifti_code(int code) {
                                                   "talairach", "mni",     "template"};
   const bool known = code >= 0 && code < static_cast<int>(kNames.size());
   return fmt::format("{} ({})", code, known ? kNames[static_cast<std::size_t>(code)] : "?");
-}
-
-/// Nearest anatomical direction of each voxel axis: "RAS", "LPS", ...
-std::string orientation(const Eigen::Matrix4d& affine) {
-  std::string letters;
-  for (Eigen::Index column = 0; column < 3; ++column) {
-    Eigen::Index row = 0;
-    affine.col(column).head<3>().cwiseAbs().maxCoeff(&row);
-    letters += (affine(row, column) >= 0 ? "RAS" : "LPI")[row];
-  }
-  return letters;
 }
 
 /// Of the finite voxels.
@@ -75,7 +64,7 @@ core::Json scan_document(const ScanHeader& header, const Intensities& range) {
   d["stored_type"] = header.stored_type;
   d["shape"] = header.geometry.shape;
   d["spacing_mm"] = {spacing[0], spacing[1], spacing[2]};
-  d["orientation"] = orientation(header.geometry.affine);
+  d["orientation"] = orientation_letters(header.geometry);
   d["affine"] = matrix_json(header.geometry.affine);
   if (header.format != "mgh") {
     d["sform_code"] = header.sform_code;
@@ -100,7 +89,7 @@ std::string scan_text(const std::filesystem::path& path, const ScanHeader& heade
   lines.add("voxels (x y z)", fmt::format("{} x {} x {}", shape[0], shape[1], shape[2]));
   lines.add("spacing (mm)",
             fmt::format("{:.4g} x {:.4g} x {:.4g}", spacing[0], spacing[1], spacing[2]));
-  lines.add("orientation", orientation(header.geometry.affine));
+  lines.add("orientation", orientation_letters(header.geometry));
   if (header.format != "mgh") {
     lines.add("sform code", nifti_code(header.sform_code));
     lines.add("qform code", nifti_code(header.qform_code));

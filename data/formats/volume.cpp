@@ -97,9 +97,7 @@ Geometry part_of(const Geometry& geometry, const VoxelBox& box) {
   Geometry part;
   part.shape = box.size();
   part.affine = geometry.affine;
-  part.affine.topRightCorner<3, 1>() =
-      geometry.to_world({static_cast<double>(box.begin[0]), static_cast<double>(box.begin[1]),
-                         static_cast<double>(box.begin[2])});
+  part.affine.topRightCorner<3, 1>() = geometry.to_world(box.begin[0], box.begin[1], box.begin[2]);
   return part;
 }
 

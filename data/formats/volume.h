@@ -21,6 +21,9 @@ struct Geometry {
   std::int64_t voxels() const { return shape[0] * shape[1] * shape[2]; }
   Eigen::Vector3d spacing_mm() const;  ///< lengths of the affine's columns
   Eigen::Vector3d to_world(const Eigen::Vector3d& voxel) const;
+  Eigen::Vector3d to_world(std::int64_t x, std::int64_t y, std::int64_t z) const {
+    return to_world({static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)});
+  }
   Eigen::Vector3d to_voxel(const Eigen::Vector3d& world) const;
   /// Same shape and all corners nearer than `tolerance_mm` to each other.
   bool same_as(const Geometry& other, double tolerance_mm = 1e-3) const;
@@ -54,6 +57,16 @@ struct VoxelBox {
     return grown({margin, margin, margin}, grid);
   }
 };
+
+/// Calls visit(x, y, z) for every voxel of a grid, x fastest, as they lie in memory.
+template <class Visit>
+void for_each_voxel(const Shape& shape, const Visit& visit) {
+  for (std::int64_t z = 0; z < shape[2]; ++z) {
+    for (std::int64_t y = 0; y < shape[1]; ++y) {
+      for (std::int64_t x = 0; x < shape[0]; ++x) visit(x, y, z);
+    }
+  }
+}
 
 /// The voxels of the box as a grid of their own, in the same world.
 Geometry part_of(const Geometry& geometry, const VoxelBox& box);

@@ -35,6 +35,7 @@ double distance_to_segments(const std::vector<Vector3d>& line, const Vector3d& p
 /// Offsets of `count` samples spread evenly over a box of `size` mm about 0.
 std::vector<double> spread(double size, int count) {
   std::vector<double> offsets;
+  offsets.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) offsets.push_back(size * ((i + 0.5) / count - 0.5));
   return offsets;
 }
@@ -61,8 +62,7 @@ void for_voxels_in_box(const Geometry& geometry, const Vector3d& low, const Vect
   for (std::int64_t z = from[2]; z <= to[2]; ++z) {
     for (std::int64_t y = from[1]; y <= to[1]; ++y) {
       for (std::int64_t x = from[0]; x <= to[0]; ++x) {
-        const Vector3d centre = geometry.to_world(
-            Vector3d(static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)));
+        const Vector3d centre = geometry.to_world(x, y, z);
         visit(static_cast<std::size_t>((z * geometry.shape[1] + y) * geometry.shape[0] + x),
               centre);
       }
@@ -108,18 +108,13 @@ AnatomyGrid draw_anatomy(const SimulationOptions& options, const ScanPlan& plan,
   grid.tissue.resize(count);
   const TissueTable table = tissue_brightness(plan.profile, participant.age_years);
   std::size_t i = 0;
-  for (std::int64_t z = 0; z < grid.size[2]; ++z) {
-    for (std::int64_t y = 0; y < grid.size[1]; ++y) {
-      for (std::int64_t x = 0; x < grid.size[0]; ++x, ++i) {
-        const Vector3d at =
-            grid.low + grid.step * Vector3d(static_cast<double>(x), static_cast<double>(y),
-                                            static_cast<double>(z));
-        const TissueSample sample = participant.anatomy->sample(at, table, grid.step);
-        grid.brightness[i] = sample.brightness;
-        grid.tissue[i] = sample.tissue;
-      }
-    }
-  }
+  for_each_voxel(grid.size, [&](auto x, auto y, auto z) {
+    const Vector3d at =
+        grid.low + grid.step * Eigen::Matrix<std::int64_t, 3, 1>(x, y, z).template cast<double>();
+    const TissueSample sample = participant.anatomy->sample(at, table, grid.step);
+    grid.brightness[i] = sample.brightness;
+    grid.tissue[i++] = sample.tissue;
+  });
   return grid;
 }
 
@@ -189,29 +184,21 @@ void sample_anatomy(const SimulationOptions& options, const ScanPlan& plan,
   }
   const float air = table[static_cast<std::size_t>(Tissue::kAir)];
   const float share = 1.0F / static_cast<float>(box.size());
-  const Shape& shape = plan.geometry.shape;
-  std::size_t i = 0;
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      for (std::int64_t x = 0; x < shape[0]; ++x, ++i) {
-        const Vector3d world = plan.geometry.to_world(
-            Vector3d(static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)));
-        const Vector3d head = plan.to_head(world);
-        const Vector3d at = (head - grid.low) * inverse;
-        float sum = 0;
-        Cell cell{};
-        for (const Vector3d& offset : box) {
-          sum += find_cell(grid, at + offset, cell) ? interpolate(grid, cell) : air;
-        }
-        image.voxels[i] = sum * share;
-        if (!find_cell(grid, at, cell)) continue;
-        const Tissue tissue = one_tissue(grid, cell)
-                                  ? grid.tissue[cell.offset]
-                                  : participant.anatomy->sample(head, table, grid.step).tissue;
-        labels.voxels[i] = freesurfer_label(tissue, head.x() < 0);
-      }
+  for_each_voxel(plan.geometry.shape, [&](auto x, auto y, auto z) {
+    const Vector3d head = plan.to_head(plan.geometry.to_world(x, y, z));
+    const Vector3d at = (head - grid.low) * inverse;
+    float sum = 0;
+    Cell cell{};
+    for (const Vector3d& offset : box) {
+      sum += find_cell(grid, at + offset, cell) ? interpolate(grid, cell) : air;
     }
-  }
+    image.at(x, y, z) = sum * share;
+    if (!find_cell(grid, at, cell)) return;
+    const Tissue tissue = one_tissue(grid, cell)
+                              ? grid.tissue[cell.offset]
+                              : participant.anatomy->sample(head, table, grid.step).tissue;
+    labels.at(x, y, z) = freesurfer_label(tissue, head.x() < 0);
+  });
 }
 
 void draw_lesion(const ScanPlan& plan, const Lesion& lesion, double csf, Volume<float>& image) {
@@ -428,22 +415,14 @@ SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan
   Random random(core::mix_seed(plan.seed, {"noise"}));
   const SmoothField bias(random, Vector3d::Constant(-150), Vector3d::Constant(150), 90.0);
   const double noise = plan.profile.noise;
-  const Shape& shape = plan.geometry.shape;
-  std::size_t i = 0;
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      for (std::int64_t x = 0; x < shape[0]; ++x, ++i) {
-        const Vector3d at = plan.geometry.to_world(
-            Vector3d(static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)));
-        const double factor = 1.0 + plan.profile.bias * bias(at);
-        const double real =
-            static_cast<double>(image.voxels[i]) * std::max(0.1, factor) + noise * random.normal();
-        const double imaginary = noise * random.normal();
-        const double value = plan.gain * std::hypot(real, imaginary);
-        scan.t2w.voxels[i] = static_cast<std::int16_t>(std::min(std::lround(value), 32767L));
-      }
-    }
-  }
+  for_each_voxel(plan.geometry.shape, [&](auto x, auto y, auto z) {
+    const double factor = 1.0 + plan.profile.bias * bias(plan.geometry.to_world(x, y, z));
+    const double real =
+        static_cast<double>(image.at(x, y, z)) * std::max(0.1, factor) + noise * random.normal();
+    const double imaginary = noise * random.normal();
+    const double value = plan.gain * std::hypot(real, imaginary);
+    scan.t2w.at(x, y, z) = static_cast<std::int16_t>(std::min(std::lround(value), 32767L));
+  });
   return scan;
 }
 

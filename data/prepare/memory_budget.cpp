@@ -91,7 +91,7 @@ namespace {
 
 /// N4: the field on the scan's grid, with its logarithm and the mask, per voxel.
 constexpr std::uintmax_t kBiasBytes = 24;
-/// The program elastix, per voxel of both scans: 18 to 20 were measured.
+/// The program elastix, per voxel of both scans.
 constexpr std::uintmax_t kElastixBytes = 24;
 /// Labels of a head on a grid of 1 mm.
 constexpr std::uintmax_t kDeformedAtlasBytes = 48 * kMiB;

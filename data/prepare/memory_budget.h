@@ -18,9 +18,9 @@ std::uintmax_t available_memory(const std::filesystem::path& root = "/");
 /// Bytes that `prepare_scan` takes at its peak for one scan, from the headers of its files only:
 /// 56 MiB, 10 bytes per voxel of the scan, 14 per voxel of a T1w scan that is registered, 8 per
 /// voxel of its label map, 40 per voxel of the largest crop with its surroundings, and 10 per voxel
-/// of every crop: 1.3 to 1.6 times what was measured (docs/results/prepare-speed.md). elastix: 24
-/// more per voxel of the scan and of the T1w scan or template. N4: 24 more per voxel of the scan; a
-/// deformation: 48 MiB per atlas (by arithmetic). A file whose header cannot be read counts as 1
+/// of every crop. elastix: 24 more per voxel of the scan and of the T1w scan or template. All
+/// together 1.5 to 2.2 times what was measured (docs/results/prepare-speed.md). N4: 24 more per
+/// voxel of the scan; a deformation: 48 MiB per atlas (by arithmetic). A file whose header cannot be read counts as 1
 /// GiB; prepare_scan says what is wrong with it.
 std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options,
                            const std::vector<PreprocessingOptions>& regions);

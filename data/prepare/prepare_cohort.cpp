@@ -203,7 +203,7 @@ void write_page(const CohortJob& job, const CohortSummary& summary) {
 
 /// What is known of each scan beside its volumes: exclusions, failures, sidecars.
 void add_facts(core::Provenance& provenance, const CohortJob& job, const CohortSummary& summary,
-               core::Json scan_facts) {
+               const core::Json& scan_facts) {
   core::Json excluded = core::Json::array();
   for (const ExcludedScan& scan : summary.excluded) excluded.push_back(scan.to_json());
   core::Json failed = core::Json::array();
@@ -216,7 +216,7 @@ void add_facts(core::Provenance& provenance, const CohortJob& job, const CohortS
   provenance.add("scans_found", job.inputs.size());
   provenance.add("excluded", excluded);
   provenance.add("failed", failed);
-  provenance.add("scan_facts", std::move(scan_facts));
+  provenance.add("scan_facts", scan_facts);
 }
 
 /// Merges the parts of all scans that did not fail and writes the tables and pages.
@@ -236,7 +236,7 @@ void finish(const std::vector<std::size_t>& included, const CohortJob& job,
     entry.update(known);
     facts.push_back(entry);
   }
-  add_facts(provenance, job, summary, std::move(facts));
+  add_facts(provenance, job, summary, facts);
   const fs::path table = qc_folder(job.out) / "qc.tsv";
   summary.qc = qc_table(rows, summary.excluded, job.exclusions);
   summary.qc.write(table);

@@ -19,6 +19,7 @@ namespace {
 /// "bg: 0.5x0.5x0.8 mm, crop 168x128x56, minmax, registration none; hippocampi: ...".
 std::string join_regions(const std::vector<PreprocessingOptions>& regions) {
   std::vector<std::string> texts;
+  texts.reserve(regions.size());
   for (const PreprocessingOptions& o : regions) {
     texts.push_back(fmt::format("{}: {}x{}x{} mm, crop {}x{}x{}, {}, registration {}", o.region,
                                 o.spacing_mm[0], o.spacing_mm[1], o.spacing_mm[2], o.crop_voxels[0],

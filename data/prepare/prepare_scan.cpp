@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "data/cohort/source_space.h"
 #include "data/formats/resample.h"
+#include "data/prepare/qc/qc.h"
 #include "data/prepare/qc/qc_picture.h"
-#include "data/prepare/qc/sharpness.h"
 #include "data/prepare/registration/bias.h"
 #include "data/prepare/stages/read_scan.h"
 
@@ -156,6 +156,7 @@ std::vector<Shape> region_extents(const ScanInput& input, const SharedInputs& sh
                                   KnownRegistrations& known) {
   const LocatedScan located = locate(input, shared, regions, known);
   std::vector<Shape> extents;
+  extents.reserve(regions.size());
   for (const PreprocessingOptions& options : regions) {
     extents.push_back(region_extent(
         cut_region(located.labels.maps, options, network_space(located, shared, options),

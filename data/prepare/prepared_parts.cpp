@@ -5,7 +5,6 @@
 #include "core/version.h"
 #include "data/prepare/qc/qc.h"
 #include "data/prepare/registration/transform_file.h"
-#include "data/prepare/registration/transform_search.h"
 #include "data/prepare/stages/read_scan.h"
 
 namespace epvs::data {

@@ -55,11 +55,6 @@ std::vector<std::int64_t> read_labels_of(const core::Json& value, const std::str
 
 }  // namespace
 
-const std::vector<std::string>& known_regions() {
-  static const std::vector<std::string> regions = {"bg", "cso", "hippocampi", "midbrain"};
-  return regions;
-}
-
 const std::vector<std::string>& known_luts() {
   static const std::vector<std::string> luts = {"freesurfer", "synthseg", "first",        "fast",
                                                 "fast_pve",   "atlas",    "harvardoxford"};

@@ -12,9 +12,6 @@
 
 namespace epvs::data {
 
-/// The regions of the papers: bg, cso, hippocampi, midbrain.
-const std::vector<std::string>& known_regions();
-
 /// Label maps whose numbers are known: freesurfer, synthseg, first (FSL FIRST's
 /// *_all_fast_firstseg), fast (FSL FAST's *_seg), fast_pve (FAST's partial volume of white matter,
 /// *_pve_2), harvardoxford (FSL's HarvardOxford-sub-maxprob), atlas (FreeSurfer's numbers on a

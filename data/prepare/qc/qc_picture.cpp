@@ -138,17 +138,12 @@ Shape shared_planes(const Geometry& geometry, const std::vector<QcRegion>& regio
   for (const QcRegion& region : regions) {
     std::array<std::vector<double>, 3> area;
     for (std::size_t i = 0; i < 3; ++i) area[i].assign(shown[i].size(), 0);
-    std::size_t at = 0;
-    for (std::int64_t z = 0; z < shape[2]; ++z) {
-      for (std::int64_t y = 0; y < shape[1]; ++y) {
-        for (std::int64_t x = 0; x < shape[0]; ++x, ++at) {
-          if (region.mask.voxels[at] == 0) continue;
-          area[0][static_cast<std::size_t>(x)] += 1;
-          area[1][static_cast<std::size_t>(y)] += 1;
-          area[2][static_cast<std::size_t>(z)] += 1;
-        }
-      }
-    }
+    for_each_voxel(shape, [&](auto x, auto y, auto z) {
+      if (region.mask.at(x, y, z) == 0) return;
+      area[0][static_cast<std::size_t>(x)] += 1;
+      area[1][static_cast<std::size_t>(y)] += 1;
+      area[2][static_cast<std::size_t>(z)] += 1;
+    });
     for (std::size_t i = 0; i < 3; ++i) {
       const double largest = *std::max_element(area[i].begin(), area[i].end());
       if (largest == 0) continue;

@@ -11,7 +11,7 @@
 #include "data/formats/nifti.h"
 #include "data/formats/resample.h"
 #include "data/prepare/registration/elastix.h"
-#include "data/prepare/registration/mutual_information.h"
+#include "data/prepare/registration/registration.h"
 
 namespace epvs::data {
 
@@ -41,17 +41,12 @@ template <class Wanted>
 std::pair<Eigen::Vector3d, Eigen::Vector3d> world_box(const Geometry& geometry, Wanted wanted) {
   Eigen::Vector3d low = Eigen::Vector3d::Constant(1e30);
   Eigen::Vector3d high = -low;
-  for (std::int64_t z = 0; z < geometry.shape[2]; ++z) {
-    for (std::int64_t y = 0; y < geometry.shape[1]; ++y) {
-      for (std::int64_t x = 0; x < geometry.shape[0]; ++x) {
-        if (!wanted(x, y, z)) continue;
-        const Eigen::Vector3d world = geometry.to_world(
-            {static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)});
-        low = low.cwiseMin(world);
-        high = high.cwiseMax(world);
-      }
-    }
-  }
+  for_each_voxel(geometry.shape, [&](auto x, auto y, auto z) {
+    if (!wanted(x, y, z)) return;
+    const Eigen::Vector3d world = geometry.to_world(x, y, z);
+    low = low.cwiseMin(world);
+    high = high.cwiseMax(world);
+  });
   return {low, high};
 }
 

@@ -15,6 +15,7 @@
 #include "core/program.h"
 #include "core/text.h"
 #include "data/formats/nifti.h"
+#include "data/prepare/registration/transform_file.h"
 
 namespace epvs::data {
 
@@ -108,12 +109,6 @@ Eigen::VectorXd numbers(const fs::path& path, const std::string& text, const std
     values[static_cast<Eigen::Index>(i)] = *number;
   }
   return values;
-}
-
-/// RAS+ <-> LPS+: the first two axes change sign.
-Eigen::Matrix4d mirrored(const Eigen::Matrix4d& matrix) {
-  const Eigen::Vector4d signs(-1, -1, 1, 1);
-  return signs.asDiagonal() * matrix * signs.asDiagonal();
 }
 
 /// Begin and end of the line "(Key ...)\n"; both the end of the text when there is none.
@@ -242,11 +237,11 @@ Eigen::Matrix4d read_linear_transform(const fs::path& path) {
   }
   const Eigen::Vector3d centre = numbers(path, text, "CenterOfRotationPoint", 3);
   matrix.topRightCorner<3, 1>() = centre + shift - matrix.topLeftCorner<3, 3>() * centre;
-  return mirrored(matrix);
+  return ras_or_lps(matrix);
 }
 
 std::string linear_transform_text(const Eigen::Matrix4d& fixed_to_moving) {
-  const Eigen::Matrix4d lps = mirrored(fixed_to_moving);
+  const Eigen::Matrix4d lps = ras_or_lps(fixed_to_moving);
   std::vector<double> words;
   for (Eigen::Index i = 0; i < 9; ++i) words.push_back(lps(i / 3, i % 3));
   for (Eigen::Index row = 0; row < 3; ++row) words.push_back(lps(row, 3));

@@ -2,6 +2,7 @@
 
 #include <Eigen/Geometry>
 #include <Eigen/LU>
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <sstream>
@@ -15,13 +16,12 @@ namespace epvs::data {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-/// RAS+ <-> LPS+: the first two axes change sign.
-Eigen::Matrix4d mirrored(const Eigen::Matrix4d& matrix) {
+Eigen::Matrix4d ras_or_lps(const Eigen::Matrix4d& matrix) {
   const Eigen::Vector4d signs(-1, -1, 1, 1);
   return signs.asDiagonal() * matrix * signs.asDiagonal();
 }
+
+namespace {
 
 void require_invertible(const Eigen::Matrix4d& matrix, const fs::path& path) {
   const double determinant = matrix.topLeftCorner<3, 3>().determinant();
@@ -122,7 +122,7 @@ Eigen::Matrix4d world_to_fsl(const Geometry& geometry) {
 }  // namespace
 
 void write_transform(const fs::path& path, const Eigen::Matrix4d& fixed_to_moving) {
-  const Eigen::Matrix4d lps = mirrored(fixed_to_moving);
+  const Eigen::Matrix4d lps = ras_or_lps(fixed_to_moving);
   std::vector<std::string> words;
   for (Eigen::Index i = 0; i < 9; ++i) words.push_back(core::format_number(lps(i / 3, i % 3)));
   for (Eigen::Index i = 0; i < 3; ++i) words.push_back(core::format_number(lps(i, 3)));
@@ -147,7 +147,7 @@ Eigen::Matrix4d read_itk_transform(const fs::path& path) {
     matrix = matrix * *one;
   }
   require_invertible(matrix, path);
-  return mirrored(matrix);
+  return ras_or_lps(matrix);
 }
 
 Eigen::Matrix4d read_fsl_transform(const fs::path& path, const Geometry& in, const Geometry& ref) {
@@ -162,6 +162,61 @@ Eigen::Matrix4d read_fsl_transform(const fs::path& path, const Geometry& in, con
   }
   require_invertible(matrix, path);
   return world_to_fsl(ref).inverse() * matrix * world_to_fsl(in);
+}
+
+std::string TransformName::text() const {
+  return fmt::format("from-{}_to-{}_{}", from, to, kind);
+}
+
+const std::vector<std::string>& transform_endings() {
+  static const std::vector<std::string> endings = {".txt", ".tfm", ".mat"};
+  return endings;
+}
+
+std::optional<FoundTransform> find_transform(const fs::path& folder, const std::string& key,
+                                             const TransformName& name) {
+  std::vector<FoundTransform> found;
+  for (const bool reversed : {false, true}) {
+    const std::string text = (reversed ? name.reversed() : name).text();
+    for (const std::string& ending : transform_endings()) {
+      const fs::path path = folder / fmt::format("{}_{}_xfm{}", key, text, ending);
+      if (fs::exists(path)) found.push_back({path, reversed});
+    }
+  }
+  if (found.empty()) return std::nullopt;
+  if (found.size() > 1) {
+    throw core::InputError(
+        fmt::format("{} and {} are both there", found[0].path.string(), found[1].path.string()),
+        "keep one file for each transform of a scan");
+  }
+  return found.front();
+}
+
+std::vector<fs::path> transforms_of(const fs::path& folder, const std::string& key) {
+  std::vector<fs::path> found;
+  if (folder.empty() || !fs::is_directory(folder)) return found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string stem = entry.path().stem().string();
+    const std::string ending = entry.path().extension().string();
+    const auto& known = transform_endings();
+    if (stem.starts_with(key + "_from-") && stem.ends_with("_xfm") &&
+        std::find(known.begin(), known.end(), ending) != known.end()) {
+      found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+Eigen::Matrix4d read_found_transform(const FoundTransform& found, const Geometry& from,
+                                     const Geometry& to) {
+  const Geometry& first = found.reversed ? to : from;
+  const Geometry& second = found.reversed ? from : to;
+  const std::string ending = core::lower(found.path.extension().string());
+  const Eigen::Matrix4d matrix = ending == ".mat" ? read_fsl_transform(found.path, first, second)
+                                                  : read_itk_transform(found.path);
+  if (found.reversed) return matrix.inverse();
+  return matrix;
 }
 
 }  // namespace epvs::data

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -17,30 +16,6 @@ namespace epvs::data {
 
 namespace {
 
-/// Calls `visit(x, y, z)` for every voxel that has one of the labels.
-template <class Labels, class Visit>
-std::int64_t for_labels(const Volume<std::int32_t>& map, const Labels& labels, const Visit& visit) {
-  const std::set<std::int64_t> wanted(labels.begin(), labels.end());
-  std::int64_t count = 0;
-  std::size_t at = 0;
-  std::int32_t last = 0;
-  bool last_wanted = wanted.contains(0);
-  for (std::int64_t z = 0; z < map.geometry.shape[2]; ++z) {
-    for (std::int64_t y = 0; y < map.geometry.shape[1]; ++y) {
-      for (std::int64_t x = 0; x < map.geometry.shape[0]; ++x, ++at) {
-        if (map.voxels[at] != last) {
-          last = map.voxels[at];
-          last_wanted = wanted.contains(last);
-        }
-        if (!last_wanted) continue;
-        ++count;
-        visit(x, y, z);
-      }
-    }
-  }
-  return count;
-}
-
 /// Smallest box of network voxels that holds the labelled voxels, half a label voxel included.
 struct Bounds {
   Eigen::Vector3d low = Eigen::Vector3d::Constant(std::numeric_limits<double>::max());
@@ -48,20 +23,22 @@ struct Bounds {
   std::int64_t count = 0;
 };
 
-template <class Labels>
-Bounds bounds_of(const LabelMap& map, const Labels& labels, const NetworkSpace& space) {
+Bounds bounds_of(const LabelMap& map, const std::vector<std::int64_t>& labels,
+                 const NetworkSpace& space) {
   const Eigen::Matrix4d to_network =
       (map.scan_to_labels * space.network_to_scan * space.grid.affine).inverse() *
       map.labels->geometry.affine;
+  const Volume<std::uint8_t> mask = region_mask(*map.labels, labels);
   Bounds bounds;
-  bounds.count =
-      for_labels(*map.labels, labels, [&](std::int64_t x, std::int64_t y, std::int64_t z) {
-        const Eigen::Vector4d voxel(static_cast<double>(x), static_cast<double>(y),
-                                    static_cast<double>(z), 1.0);
-        const Eigen::Vector3d at = (to_network * voxel).head<3>();
-        bounds.low = bounds.low.cwiseMin(at);
-        bounds.high = bounds.high.cwiseMax(at);
-      });
+  for_each_voxel(mask.geometry.shape, [&](auto x, auto y, auto z) {
+    if (mask.at(x, y, z) == 0) return;
+    const Eigen::Vector4d voxel(static_cast<double>(x), static_cast<double>(y),
+                                static_cast<double>(z), 1.0);
+    const Eigen::Vector3d at = (to_network * voxel).head<3>();
+    bounds.low = bounds.low.cwiseMin(at);
+    bounds.high = bounds.high.cwiseMax(at);
+    ++bounds.count;
+  });
   const Eigen::Vector3d half = 0.5 * to_network.topLeftCorner<3, 3>().cwiseAbs().rowwise().sum();
   bounds.low -= half;
   bounds.high += half;
@@ -92,17 +69,18 @@ const LabelMap& map_with(const std::vector<LabelMap>& maps, const PreprocessingO
                                    [&](const LabelMap& map) { return map.only == options.region; });
   for (const LabelMap& map : maps) {
     if (map.only != (has_own ? options.region : std::string())) continue;
-    if (for_labels(*map.labels, options.labels, [](auto...) {}) > 0) return map;
+    if (!bounding_box(region_mask(*map.labels, options.labels)).empty()) return map;
     asked.push_back(&map);
   }
-  std::vector<std::string> numbers;
-  for (std::size_t i = 0; i < std::min<std::size_t>(8, options.labels.size()); ++i) {
-    numbers.push_back(fmt::format("{}", options.labels[i]));
-  }
-  if (options.labels.size() > numbers.size()) numbers.push_back("...");
+  const std::size_t shown = std::min<std::size_t>(8, options.labels.size());
+  const std::string numbers =
+      fmt::format("{}{}",
+                  fmt::join(options.labels.begin(),
+                            options.labels.begin() + static_cast<std::ptrdiff_t>(shown), ","),
+                  options.labels.size() > shown ? ",..." : "");
   throw core::InputError(
       fmt::format("region '{}' is empty: no voxel of {} has one of the labels {}", options.region,
-                  names_of_maps(asked), core::join(numbers, ",")),
+                  names_of_maps(asked), numbers),
       options.region == "cso"
           ? "cso is cut out of the white matter: add an atlas or label map that has it "
             "(--atlas, or --white-matter beside --labels)"
@@ -166,7 +144,7 @@ Volume<std::uint8_t> mask_on(const Geometry& grid, const LabelMap& map,
   const Eigen::Matrix4d to_labels = map.scan_to_labels * space.network_to_scan;
   Volume<std::uint8_t> mask =
       nearest ? region_mask(resample_labels(*map.labels, grid, to_labels, threads), options.labels)
-              : resample_region(*map.labels, options.labels, grid, to_labels, threads);
+              : resample_mask(region_mask(*map.labels, options.labels), grid, to_labels, threads);
   if (std::find(mask.voxels.begin(), mask.voxels.end(), 1) == mask.voxels.end()) {
     throw core::InputError(
         fmt::format("region '{}' is empty on the network's grid", options.region),

@@ -8,8 +8,8 @@
 
 #include "core/error.h"
 #include "core/program.h"
-#include "data/prepare/registration/same_person.h"
-#include "data/prepare/registration/transform_search.h"
+#include "data/prepare/registration/registration.h"
+#include "data/prepare/registration/transform_file.h"
 #include "data/prepare/stages/read_scan.h"
 
 namespace epvs::data {

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "data/cohort/cohort.h"
-#include "data/prepare/qc/qc_row.h"
+#include "data/prepare/qc/qc.h"
 #include "data/prepare/stages/cut_region.h"
 #include "data/prepare/stages/smooth_roi.h"
 

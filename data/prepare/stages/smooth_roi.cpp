@@ -76,25 +76,20 @@ void measure_mask(const Volume<std::uint8_t>& hard, const Volume<std::uint8_t>* 
   std::int64_t cut = 0;
   std::int64_t edge = 0;
   std::int64_t outside_crop = 0;
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      for (std::int64_t x = 0; x < shape[0]; ++x) {
-        if (hard.at(x, y, z) == 0) continue;
-        ++total;
-        const bool in_crop = x >= crop_box.begin[0] && x < crop_box.end[0] &&
-                             y >= crop_box.begin[1] && y < crop_box.end[1] &&
-                             z >= crop_box.begin[2] && z < crop_box.end[2];
-        if (!in_crop) ++outside_crop;
-        if (outside_view(x, y, z)) {
-          ++cut;
-        } else if (outside_view(x - 1, y, z) || outside_view(x + 1, y, z) ||
-                   outside_view(x, y - 1, z) || outside_view(x, y + 1, z) ||
-                   outside_view(x, y, z - 1) || outside_view(x, y, z + 1)) {
-          ++edge;
-        }
-      }
+  for_each_voxel(shape, [&](auto x, auto y, auto z) {
+    if (hard.at(x, y, z) == 0) return;
+    ++total;
+    const bool in_crop = x >= crop_box.begin[0] && x < crop_box.end[0] && y >= crop_box.begin[1] &&
+                         y < crop_box.end[1] && z >= crop_box.begin[2] && z < crop_box.end[2];
+    if (!in_crop) ++outside_crop;
+    if (outside_view(x, y, z)) {
+      ++cut;
+    } else if (outside_view(x - 1, y, z) || outside_view(x + 1, y, z) ||
+               outside_view(x, y - 1, z) || outside_view(x, y + 1, z) ||
+               outside_view(x, y, z - 1) || outside_view(x, y, z + 1)) {
+      ++edge;
     }
-  }
+  });
   if (cut == total) {
     throw core::InputError("the region lies wholly outside the scan's field of view",
                            "do the scan and the labels belong to the same participant and space?");
@@ -237,23 +232,13 @@ Volume<std::uint8_t> dilate(const Volume<std::uint8_t>& mask, int iterations, in
 }
 
 Shape centre_of_mass_voxel(const Volume<std::uint8_t>& mask) {
-  const Shape& shape = mask.geometry.shape;
   std::int64_t count = 0;
   Shape sum = {0, 0, 0};
-  for (std::int64_t z = 0; z < shape[2]; ++z) {
-    for (std::int64_t y = 0; y < shape[1]; ++y) {
-      const std::uint8_t* row = mask.voxels.data() + mask.offset(0, y, z);
-      std::int64_t in_row = 0;
-      for (std::int64_t x = 0; x < shape[0]; ++x) {
-        if (row[x] == 0) continue;
-        ++in_row;
-        sum[0] += x;
-      }
-      count += in_row;
-      sum[1] += in_row * y;
-      sum[2] += in_row * z;
-    }
-  }
+  for_each_voxel(mask.geometry.shape, [&](auto x, auto y, auto z) {
+    if (mask.at(x, y, z) == 0) return;
+    ++count;
+    sum = {sum[0] + x, sum[1] + y, sum[2] + z};
+  });
   if (count == 0) {
     throw core::InputError("the region is empty: no voxel of the mask is set",
                            "check the label map, --lut and --regions");

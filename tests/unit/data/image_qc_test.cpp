@@ -9,7 +9,6 @@
 #include "data/prepare/qc/qc.h"
 #include "data/prepare/qc/qc_page.h"
 #include "data/prepare/qc/qc_picture.h"
-#include "data/prepare/qc/sharpness.h"
 #include "data/prepare/stages/read_scan.h"
 #include "data/prepare/stages/smooth_roi.h"
 #include "tests/support/test_support.h"

@@ -173,31 +173,20 @@ TEST(SlicePicture, OutlineLiesOnTheMasksBorder) {
   EXPECT_EQ(picture.get(19 - 8, 19 - 8), (Colour{0, 0, 0})) << "inside stays as it is";
 }
 
-TEST(LargestSlices, ShowsPairedStructures) {
-  Volume<std::uint8_t> mask(geometry_of({11, 5, 5}, {1, 1, 1}));
-  for (std::int64_t z = 1; z < 4; ++z) {
-    mask.at(2, 2, z) = 1;
-    mask.at(8, 2, z) = 1;
-  }
-  mask.at(8, 3, 2) = 1;
-  EXPECT_EQ(largest_slices(mask), (Shape{8, 2, 2}));
-  expect_error<core::InputError>([&] { largest_slices(Volume<std::uint8_t>(mask.geometry)); },
-                                 {"region is empty"});
-}
-
 TEST(ThreePlanePicture, HoldsThreePanelsAndClampsTheCentre) {
   Volume<float> scan(geometry_of({40, 50, 12}, {1, 1, 4}), 1.0F);
   Volume<std::uint8_t> mask(scan.geometry);
   mask.at(20, 25, 6) = 1;
   const Colour red = {255, 0, 0};
-  const Picture picture = three_plane_picture(scan, {20, 25, 99}, {{&mask, red}}, "sub-01 bg");
+  const Picture picture =
+      three_plane_picture(scan, {20, 25, 99}, {{&mask, red}}, "sub-01 bg", {0, 1});
   EXPECT_NEAR(picture.width, 900 + 4 * 8, 3);
   int marked = 0;
   for (int i = 0; i < picture.width * picture.height; ++i) {
     marked += picture.get(i % picture.width, i / picture.width) == red ? 1 : 0;
   }
   EXPECT_GT(marked, 20) << "coronal and sagittal panels show the mask";
-  const Picture plain = three_plane_picture(scan, {20, 25, 6}, {}, std::string(300, 'x'));
+  const Picture plain = three_plane_picture(scan, {20, 25, 6}, {}, std::string(300, 'x'), {0, 1});
   EXPECT_EQ(plain.width, picture.width) << "a long title is cut, not an error";
 }
 

@@ -181,7 +181,7 @@ TEST(ResampleRegion, LinearAndCutAtOneHalf) {
   labels.voxels = {0, 11, 50, 7};
   const Geometry target = grid({13, 1, 1}, {0.25, 1, 1}, {0, 0, 0});
   // 11 and 50 form one region: from 0.5 (where the mask reaches one half) to 2.5.
-  EXPECT_EQ(resample_region(labels, {11, 50}, target).voxels,
+  EXPECT_EQ(resample_mask(region_mask(labels, {11, 50}), target).voxels,
             (std::vector<std::uint8_t>{0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0}));
 }
 

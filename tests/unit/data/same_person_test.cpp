@@ -1,9 +1,12 @@
 // Same person, somebody else, or a mirrored header: what the sides of a head tell.
-#include "data/prepare/registration/same_person.h"
+#include "data/prepare/registration/registration.h"
 
 #include <gtest/gtest.h>
 
+#include <Eigen/LU>
+
 #include "data/formats/nifti.h"
+#include "data/prepare/registration/transform_file.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
 
@@ -12,11 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using tests::centred_grid;
-
-SidesFit fit(const Volume<float>& fixed, const Volume<float>& moving) {
-  const Eigen::Matrix4d found = register_volumes(fixed, moving, Motion::kRigid).fixed_to_moving;
-  return fit_of_sides(fixed, moving, found, register_mirrored(fixed, moving));
-}
 
 TEST(SamePerson, WordsFollowTheQuotient) {
   EXPECT_FALSE(doubt_of({1.06, 1.0}).has_value());
@@ -66,16 +64,25 @@ TEST(SamePerson, APhantomWithUnlikeSides) {
   EXPECT_EQ(wrong.information, same.mirrored);
 }
 
-/// One right pair and one swapped pair of real people.
+/// One right pair, by the transforms that are shipped with it, and one swapped pair of real people.
 TEST(SamePersonReal, AClinicalPairAndASwappedOne) {
   EPVS_REQUIRE_ELASTIX();
   EPVS_REQUIRE_TEST_DATA(folder, "clinical_bids");
   const auto read = [&](const std::string& id, const std::string& kind) {
     return read_scan(folder / id / "anat" / (id + "_" + kind + ".nii.gz")).image;
   };
+  const auto from_flair = [&](const std::string& kind) {
+    return read_itk_transform(folder / "derivatives" / "reference-transforms" /
+                              ("sub-ms04_from-FLAIR_to-" + kind + "_xfm.txt"));
+  };
   const Volume<float> t2w = read("sub-ms04", "T2w");
-  EXPECT_GT(fit(t2w, read("sub-ms04", "T1w")).ratio(), 1.1);
-  const SidesFit swapped = fit(t2w, read("sub-ms12", "T1w"));
+  const Volume<float> own = read("sub-ms04", "T1w");
+  const Eigen::Matrix4d t2w_to_t1w = from_flair("T1w") * from_flair("T2w").inverse();
+  EXPECT_GT(fit_of_sides(t2w, own, t2w_to_t1w, register_mirrored(t2w, own)).ratio(), 1.1);
+  const Volume<float> other = read("sub-ms12", "T1w");
+  const SidesFit swapped =
+      fit_of_sides(t2w, other, register_volumes(t2w, other, Motion::kRigid).fixed_to_moving,
+                   register_mirrored(t2w, other));
   EXPECT_NEAR(swapped.ratio(), 1.0, 0.03);
   EXPECT_TRUE(doubt_of(swapped).has_value());
 }

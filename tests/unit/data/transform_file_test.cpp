@@ -14,7 +14,6 @@
 #include "core/text.h"
 #include "data/formats/nifti.h"
 #include "data/prepare/registration/transform_file.h"
-#include "data/prepare/registration/transform_search.h"
 #include "data/prepare/stages/locate_labels.h"
 #include "tests/support/test_support.h"
 #include "tests/unit/data/head_phantom.h"
