@@ -57,7 +57,9 @@ core::Json scan_sidecar(const ScanPlan& plan, const SimulationJob& job,
           {"ManufacturersModelName", plan.profile.name},
           {"SliceThickness", plan.profile.slice_thickness_mm},
           {"SpacingBetweenSlices", plan.profile.slice_spacing_mm},
-          {"PulseSequenceType", "T2-like phantom"},
+          {"PulseSequenceType", "spin echo (simulated)"},
+          {"RepetitionTime", plan.profile.repetition_time_ms / 1000},
+          {"EchoTime", plan.profile.echo_time_ms / 1000},
           {"Simulated", true},
           {"Seed", job.seed},
           {"GeneratedBy",
@@ -255,13 +257,16 @@ class Simulator {
 std::uintmax_t estimated_bytes(const SimulationJob& job) {
   std::uintmax_t bytes = 1 << 20;
   if (!job.write_scans) return bytes;
-  for (const std::string& name : job.options.scanners) {
+  const auto shares = job.options.scanner_shares();
+  int sum = 0;
+  for (const auto& [name, share] : shares) sum += share;
+  for (const auto& [name, share] : shares) {
     Participant participant;
     participant.id = "sub-0001";
     participant.scanner = name;
     const ScanPlan plan = plan_scan(job.options, job.seed, participant, 0);
-    const auto scans = static_cast<std::uintmax_t>(job.options.participants + job.options.rescans) /
-                           job.options.scanners.size() +
+    const auto scans = static_cast<std::uintmax_t>(job.options.participants + job.options.rescans) *
+                           static_cast<std::uintmax_t>(share) / static_cast<std::uintmax_t>(sum) +
                        1;
     bytes += scans * static_cast<std::uintmax_t>(plan.geometry.voxels()) * 2;
   }
@@ -273,7 +278,8 @@ std::uintmax_t estimated_bytes(const SimulationJob& job) {
 fs::path scan_path(const fs::path& folder, const ScanPlan& plan) {
   const fs::path subject = folder / plan.participant_id / plan.session_id;
   const std::string session = plan.session_id.empty() ? "" : "_" + plan.session_id;
-  return subject / "anat" / (plan.participant_id + session + "_T2w.nii.gz");
+  return subject / "anat" /
+         (plan.participant_id + session + (plan.profile.is_pdw() ? "_PDw" : "_T2w") + ".nii.gz");
 }
 
 fs::path label_path(const fs::path& folder, const ScanPlan& plan) {

@@ -74,7 +74,7 @@ void write_participants(const SimulationJob& job, const SimulationSummary& summa
   table.column("age", "age at the first scan", "year");
   table.column("sex", "sex").levels({{"F", "female"}, {"M", "male"}});
   core::Json scanners;
-  for (const std::string& name : job.options.scanners) {
+  for (const auto& [name, share] : job.options.scanner_shares()) {
     const ScannerProfile& profile = scanner_profile(name);
     scanners[name] = fmt::format("simulated, {} T", format_number(profile.field_strength_t));
   }

@@ -1,6 +1,7 @@
 #include "data/phantom/options.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "core/error.h"
@@ -25,33 +26,6 @@ double usual_mean_count(Region region) {
   return 0;
 }
 
-}  // namespace
-
-const std::vector<ScannerProfile>& scanner_profiles() {
-  // In-plane 0.39 to 0.68 mm and slices of 3.3 to 7 mm are the range of P2's Table 1; the research
-  // protocol has P1's 0.49 x 0.49 x 0.8 mm. Contrast and noise are ours.
-  static const std::vector<ScannerProfile> profiles = {
-      {"research-1.5t", 1.5, 0.5, 0.8, 0.8, 2.5, 1.45, 1.0, 0.07, 0.10, true},
-      {"philips-3t", 3.0, 0.45, 4.5, 5.0, 3.0, 1.55, 1.6, 0.03, 0.22, false},
-      {"siemens-1.5t", 1.5, 0.6, 3.0, 3.3, 2.4, 1.40, 1.0, 0.05, 0.12, true},
-      {"siemens-1t", 1.0, 0.68, 6.0, 7.0, 2.1, 1.35, 0.7, 0.08, 0.08, true},
-  };
-  return profiles;
-}
-
-const ScannerProfile& scanner_profile(const std::string& name) {
-  std::vector<std::string> names;
-  for (const ScannerProfile& profile : scanner_profiles()) {
-    if (profile.name == name) return profile;
-    names.push_back(profile.name);
-  }
-  throw core::UsageError(
-      fmt::format("scanner '{}' is unknown{}", name, core::did_you_mean(name, names)),
-      "profiles: " + core::join(names, ", "));
-}
-
-namespace {
-
 void declare_cohort(SimulationOptions& options, core::ParameterTable& table) {
   table.add("sample.participants", &options.participants, "number of participants").range(1, 99999);
   table
@@ -59,9 +33,12 @@ void declare_cohort(SimulationOptions& options, core::ParameterTable& table) {
            "participants that are scanned twice (ses-1, ses-2): same head and EPVS, new position, "
            "noise and ratings; above 0, every participant gets a session name")
       .range(0, 99999);
-  table.add("sample.scanners", &options.scanners,
-            "scanner profiles, given to participants in equal shares: research-1.5t, philips-3t, "
-            "siemens-1.5t, siemens-1t");
+  table.add(
+      "sample.scanners", &options.scanners,
+      "scanner profiles, in equal shares or with whole-number shares (philips-3t=3,philips-1t): "
+      "research-1.5t, research-pd-1.5t, philips-3t, philips-1.5t, philips-1.5t-b, "
+      "philips-1.5t-c, philips-1t, philips-1t-b, siemens-3t, siemens-3t-b, siemens-1.5t; "
+      "clinical stands for the last nine in the shares of P2's 76 scans");
   table.add("sample.regions", &options.regions,
             "regions with EPVS and scores: bg, hippocampi, cso, midbrain (with the field of view "
             "basal-ganglia only bg)");
@@ -220,11 +197,7 @@ void SimulationOptions::validate() const {
     throw core::UsageError(
         fmt::format("rescans = {} exceeds participants = {}", rescans, participants));
   }
-  if (scanners.empty()) throw core::UsageError("scanners: at least one profile is needed");
-  for (const std::string& name : scanners) scanner_profile(name);
-  if (std::set<std::string>(scanners.begin(), scanners.end()).size() != scanners.size()) {
-    throw core::UsageError("scanners: a profile is named twice");
-  }
+  scanner_shares();
   const std::vector<Region> list = region_list();
   if (list.empty()) throw core::UsageError("regions: at least one region is needed");
   if (std::set<Region>(list.begin(), list.end()).size() != list.size()) {
@@ -241,6 +214,42 @@ void SimulationOptions::validate() const {
                                        mean_count.size(), list.size(), core::join(regions, ",")),
                            "give one value per region, or one for all");
   }
+}
+
+std::vector<SimulationOptions::ScannerShare> SimulationOptions::scanner_shares() const {
+  std::vector<ScannerShare> shares;
+  std::set<std::string> seen;
+  const auto add = [&](const std::string& name, int share) {
+    scanner_profile(name);
+    if (!seen.insert(name).second) {
+      throw core::UsageError(fmt::format("scanners: profile {} is named twice", name));
+    }
+    shares.push_back({name, share});
+  };
+  for (const std::string& text : scanners) {
+    const std::size_t equal = text.find('=');
+    const std::string name = text.substr(0, equal);
+    int share = 1;
+    if (equal != std::string::npos) {
+      const auto number = core::parse_number(text.substr(equal + 1));
+      if (!number || *number < 1 || *number > 100000 || *number != std::floor(*number)) {
+        throw core::UsageError(fmt::format("scanners: the share in '{}' is no whole number from 1 "
+                                           "to 100000",
+                                           text),
+                               "write a profile and its share, for example philips-3t=36");
+      }
+      share = static_cast<int>(*number);
+    }
+    if (name != "clinical") {
+      add(name, share);
+      continue;
+    }
+    for (const ScannerProfile& profile : scanner_profiles()) {
+      if (profile.clinical_share > 0) add(profile.name, share * profile.clinical_share);
+    }
+  }
+  if (shares.empty()) throw core::UsageError("scanners: at least one profile is needed");
+  return shares;
 }
 
 std::vector<Region> SimulationOptions::region_list() const {

@@ -7,28 +7,9 @@
 
 #include "core/enum_names.h"
 #include "core/parameters.h"
-#include "data/phantom/anatomy.h"
+#include "data/phantom/scanner.h"
 
 namespace epvs::data {
-
-/// How a scanner sees the head. Brightness is relative to white matter = 1.
-struct ScannerProfile {
-  std::string name;
-  double field_strength_t = 1.5;
-  double in_plane_mm = 0.5;
-  double slice_thickness_mm = 0.8;
-  double slice_spacing_mm = 0.8;  ///< distance of slice centres: thickness plus gap
-  double csf = 2.6;               ///< brightness of CSF and EPVS
-  double grey = 1.45;             ///< brightness of cortex; the other grey matter follows it
-  double iron = 1.0;              ///< darkening of pallidum and putamen (stronger at high field)
-  double noise = 0.04;            ///< standard deviation of the complex noise
-  double bias = 0.10;             ///< amplitude of the logarithm of the bias field
-  bool left_to_right = true;      ///< stored order of x: true = RAS, false = LAS
-};
-
-const std::vector<ScannerProfile>& scanner_profiles();
-/// Throws UsageError naming the nearest profile.
-const ScannerProfile& scanner_profile(const std::string& name);
 
 /// head, or a box of 104 x 88 x 62 mm around the basal ganglia.
 enum class FieldOfView { kHead, kBasalGanglia };
@@ -99,6 +80,13 @@ struct SimulationOptions {
   /// Throws UsageError naming option, value and violated constraint.
   void validate() const;
 
+  /// A profile and how many of sum(shares) participants it scans.
+  struct ScannerShare {
+    std::string name;
+    int share;
+  };
+  /// `scanners` read: NAME, NAME=SHARE, and the mixture `clinical`. Throws UsageError.
+  std::vector<ScannerShare> scanner_shares() const;
   std::vector<Region> region_list() const;
   double mean_count_of(Region region) const;
   bool basal_ganglia_only() const { return field_of_view == FieldOfView::kBasalGanglia; }

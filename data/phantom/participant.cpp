@@ -279,12 +279,16 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
                                          options.age_min_years, options.age_max_years)) /
       10.0;
   participant.female = random.flip(0.45);
-  // Scanners in turn, in an order that differs from round to round: equal shares.
-  const std::size_t scanners = options.scanners.size();
+  // Scanners in turn, each as often as its share, in an order that differs from round to round.
+  std::vector<std::string> turn;
+  for (const auto& [name, share] : options.scanner_shares()) {
+    turn.insert(turn.end(), static_cast<std::size_t>(share), name);
+  }
+  const std::size_t scanners = turn.size();
   const auto round = static_cast<std::int64_t>(static_cast<std::size_t>(index) / scanners);
   Random order(core::mix_seed(seed, {"scanners", round}));
   participant.scanner =
-      options.scanners[order.permutation(scanners)[static_cast<std::size_t>(index) % scanners]];
+      turn[order.permutation(scanners)[static_cast<std::size_t>(index) % scanners]];
   participant.sessions = index < options.rescans ? 2 : 1;
 
   const HeadShape shape = head_shape(random, participant.age_years, participant.female);

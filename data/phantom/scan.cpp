@@ -24,6 +24,10 @@ ViewBox view_box(const SimulationOptions& options) {
   return {{0.0, -12.0, 8.0}, {196.0, 236.0, 176.0}};
 }
 
+double csf_of(const TissueTable& table) {
+  return static_cast<double>(table[static_cast<std::size_t>(Tissue::kCsf)]);
+}
+
 double clipped_normal(Random& random, double sd) {
   return sd * std::clamp(random.normal(), -2.0, 2.0);
 }
@@ -42,6 +46,23 @@ std::vector<double> spread(double size, int count) {
 
 int samples(double size, double step) {
   return std::max(1, static_cast<int>(std::ceil(size / step - 1e-9)));
+}
+
+/// A sample through a slice; the weights of all add up to 1.
+struct SliceSample {
+  double offset_mm;
+  double weight;
+};
+std::vector<SliceSample> through_slice(double thickness_mm, double step_mm) {
+  const double reach = 1.2 * thickness_mm;  // where slice_profile is above 0
+  std::vector<SliceSample> list;
+  double sum = 0;
+  for (const double offset : spread(reach, samples(reach, step_mm))) {
+    list.push_back({offset, slice_profile(offset, thickness_mm)});
+    sum += list.back().weight;
+  }
+  for (SliceSample& one : list) one.weight /= sum;
+  return list;
 }
 
 /// Calls visit(offset, voxel centre in world mm) for voxels whose centres lie in the box.
@@ -171,28 +192,34 @@ void sample_anatomy(const SimulationOptions& options, const ScanPlan& plan,
   const TissueTable table = tissue_brightness(plan.profile, participant.age_years);
   const Vector3d spacing = plan.geometry.spacing_mm();
   const double coarse = 1.25 * grid.step;
-  std::vector<Vector3d> box;
+  struct Part {
+    Vector3d offset;
+    float weight;
+  };
+  std::vector<Part> box;
   const double inverse = 1.0 / grid.step;
   const Eigen::Matrix3d turn = plan.head_to_world.topLeftCorner<3, 3>().transpose() * inverse;
-  for (const double dz :
-       spread(plan.profile.slice_thickness_mm, samples(plan.profile.slice_thickness_mm, coarse))) {
-    for (const double dy : spread(spacing.y(), samples(spacing.y(), coarse))) {
-      for (const double dx : spread(spacing.x(), samples(spacing.x(), coarse))) {
-        box.push_back(turn * Vector3d(dx, dy, dz));
+  const auto ys = spread(spacing.y(), samples(spacing.y(), coarse));
+  const auto xs = spread(spacing.x(), samples(spacing.x(), coarse));
+  for (const auto& [dz, weight] : through_slice(plan.profile.slice_thickness_mm, coarse)) {
+    for (const double dy : ys) {
+      for (const double dx : xs) {
+        box.push_back({turn * Vector3d(dx, dy, dz),
+                       static_cast<float>(weight / static_cast<double>(xs.size() * ys.size()))});
       }
     }
   }
   const float air = table[static_cast<std::size_t>(Tissue::kAir)];
-  const float share = 1.0F / static_cast<float>(box.size());
   for_each_voxel(plan.geometry.shape, [&](auto x, auto y, auto z) {
     const Vector3d head = plan.to_head(plan.geometry.to_world(x, y, z));
     const Vector3d at = (head - grid.low) * inverse;
     float sum = 0;
     Cell cell{};
-    for (const Vector3d& offset : box) {
-      sum += find_cell(grid, at + offset, cell) ? interpolate(grid, cell) : air;
+    for (const Part& part : box) {
+      sum +=
+          part.weight * (find_cell(grid, at + part.offset, cell) ? interpolate(grid, cell) : air);
     }
-    image.at(x, y, z) = sum * share;
+    image.at(x, y, z) = sum;
     if (!find_cell(grid, at, cell)) return;
     const Tissue tissue = one_tissue(grid, cell)
                               ? grid.tissue[cell.offset]
@@ -205,28 +232,26 @@ void draw_lesion(const ScanPlan& plan, const Lesion& lesion, double csf, Volume<
   const bool lacune = lesion.kind == LesionKind::kLacune;
   const double reach = lesion.radii_mm.maxCoeff() + 2.0;
   const Vector3d centre = plan.to_world(lesion.centre);
-  const Vector3d margin =
-      Vector3d::Constant(reach) + 0.5 * plan.geometry.spacing_mm() + Vector3d(0, 0, 1);
-  const auto offsets =
-      spread(plan.profile.slice_thickness_mm, samples(plan.profile.slice_thickness_mm, 0.7));
+  const Vector3d margin = Vector3d::Constant(reach) + 0.5 * plan.geometry.spacing_mm() +
+                          Vector3d(0, 0, 0.6 * plan.profile.slice_thickness_mm);
+  const auto slice = through_slice(plan.profile.slice_thickness_mm, 0.7);
   const double smallest = lesion.radii_mm.minCoeff();
   for_voxels_in_box(
       plan.geometry, centre - margin, centre + margin,
       [&](std::size_t offset, const Vector3d& voxel) {
         double core = 0;
         double rim = 0;
-        for (const double dz : offsets) {
+        for (const auto& [dz, weight] : slice) {
           const Vector3d p = plan.to_head(voxel + Vector3d(0, 0, dz)) - lesion.centre;
           const double depth = smallest * (1.0 - p.cwiseQuotient(lesion.radii_mm).norm());
           if (lacune) {
-            core += std::clamp(0.5 + depth / 0.8, 0.0, 1.0);
-            rim += std::clamp(0.5 + (depth + 1.2) / 0.8, 0.0, 1.0);
+            core += weight * std::clamp(0.5 + depth / 0.8, 0.0, 1.0);
+            rim += weight * std::clamp(0.5 + (depth + 1.2) / 0.8, 0.0, 1.0);
           } else {
-            core += std::clamp(0.5 + depth / 2.5, 0.0, 1.0);
+            core += weight * std::clamp(0.5 + depth / 2.5, 0.0, 1.0);
           }
         }
-        core /= static_cast<double>(offsets.size());
-        rim = rim / static_cast<double>(offsets.size()) - core;
+        rim -= core;
         float& value = image.voxels[offset];
         const double strength = lacune ? 0.95 : 0.45;
         if (lacune) value *= static_cast<float>(1.0 - 0.22 * std::clamp(rim, 0.0, 1.0));
@@ -249,36 +274,6 @@ Vector3d ScanPlan::to_head(const Vector3d& world) const {
 std::int64_t ScanPlan::commissure_slice() const {
   const double z = geometry.to_voxel(anterior_commissure()).z();
   return std::clamp<std::int64_t>(std::llround(z), 0, geometry.shape[2] - 1);
-}
-
-TissueTable tissue_brightness(const ScannerProfile& profile, double age_years) {
-  const double decades = (age_years - 70.0) / 10.0;
-  const double iron = profile.iron * (1.0 + 0.15 * decades);
-  const double grey = profile.grey;
-  TissueTable table{};
-  const auto set = [&](Tissue tissue, double value) {
-    table[static_cast<std::size_t>(tissue)] = static_cast<float>(value);
-  };
-  set(Tissue::kAir, 0.0);
-  set(Tissue::kFat, 1.9);
-  set(Tissue::kMuscle, 0.6);
-  set(Tissue::kSkull, 0.15);
-  set(Tissue::kCsf, profile.csf);
-  set(Tissue::kCortex, grey);
-  set(Tissue::kWhiteMatter, 1.0);
-  set(Tissue::kVentricle, profile.csf);
-  set(Tissue::kThirdVentricle, profile.csf);
-  set(Tissue::kThalamus, 1.0 + 0.5 * (grey - 1.0));
-  set(Tissue::kCaudate, 1.0 + 0.8 * (grey - 1.0) - 0.03 * iron);
-  set(Tissue::kPutamen, 1.0 + 0.65 * (grey - 1.0) - 0.06 * iron);
-  set(Tissue::kPallidum, 0.98 - 0.12 * iron);
-  set(Tissue::kAccumbens, 1.0 + 0.85 * (grey - 1.0));
-  set(Tissue::kHippocampus, 1.0 + 0.95 * (grey - 1.0));
-  set(Tissue::kMidbrain, 1.08);
-  set(Tissue::kBrainStem, 1.1);
-  set(Tissue::kCerebellarCortex, 1.0 + 0.85 * (grey - 1.0));
-  set(Tissue::kCerebellarWhite, 1.0);
-  return table;
 }
 
 ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
@@ -335,11 +330,11 @@ std::vector<FilledVoxel> fill_tube(const Geometry& geometry, double slice_thickn
                                    const std::vector<Vector3d>& world_line, double radius_mm) {
   std::vector<FilledVoxel> filled;
   const Vector3d spacing = geometry.spacing_mm();
-  const Vector3d box(spacing.x(), spacing.y(), slice_thickness_mm);
+  const Vector3d box(spacing.x(), spacing.y(), 1.2 * slice_thickness_mm);
   const double step = std::max(0.25, 0.4 * radius_mm);
   const auto xs = spread(box.x(), samples(box.x(), step));
   const auto ys = spread(box.y(), samples(box.y(), step));
-  const auto zs = spread(box.z(), samples(box.z(), step));
+  const auto zs = through_slice(slice_thickness_mm, step);
   const double softness = 1.0 / step;
   const double half_diagonal = 0.5 * box.norm();
   Vector3d low = world_line.front();
@@ -353,16 +348,16 @@ std::vector<FilledVoxel> fill_tube(const Geometry& geometry, double slice_thickn
       geometry, low - margin, high + margin, [&](std::size_t offset, const Vector3d& voxel) {
         if (distance_to_segments(world_line, voxel) > radius_mm + step + half_diagonal) return;
         double sum = 0;
-        for (const double dz : zs) {
+        for (const auto& [dz, weight] : zs) {
           for (const double dy : ys) {
             for (const double dx : xs) {
               const double depth =
                   radius_mm - distance_to_segments(world_line, voxel + Vector3d(dx, dy, dz));
-              sum += std::clamp(0.5 + depth * softness, 0.0, 1.0);
+              sum += weight * std::clamp(0.5 + depth * softness, 0.0, 1.0);
             }
           }
         }
-        const double fraction = sum / static_cast<double>(xs.size() * ys.size() * zs.size());
+        const double fraction = sum / static_cast<double>(xs.size() * ys.size());
         if (fraction > 0) filled.push_back({offset, static_cast<float>(fraction)});
       });
   return filled;
@@ -382,7 +377,7 @@ std::vector<EpvsInScan> view_epvs(const ScanPlan& plan, const Participant& parti
     }
     const double tissue =
         static_cast<double>(participant.anatomy->sample(epvs.centre(), table, 1.0).brightness);
-    view.contrast = view.peak_fraction * epvs.fluid * std::max(0.0, plan.profile.csf - tissue);
+    view.contrast = view.peak_fraction * epvs.fluid * std::max(0.0, csf_of(table) - tissue);
     double lowest = std::numeric_limits<double>::infinity();
     double highest = -lowest;
     for (const Vector3d& point : view.world_line) {
@@ -400,7 +395,7 @@ SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan
   SimulatedScan scan{Volume<std::int16_t>(plan.geometry), Volume<std::int16_t>(plan.geometry)};
   Volume<float> image(plan.geometry);
   sample_anatomy(options, plan, participant, image, scan.labels);
-  const double csf = plan.profile.csf;
+  const double csf = csf_of(tissue_brightness(plan.profile, participant.age_years));
   for (const Lesion& lesion : participant.lesions) draw_lesion(plan, lesion, csf, image);
   for (std::size_t i = 0; i < epvs.size(); ++i) {
     const float fluid = static_cast<float>(participant.epvs[i].fluid);

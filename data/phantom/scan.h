@@ -65,7 +65,4 @@ struct SimulatedScan {
 SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan,
                           const Participant& participant, const std::vector<EpvsInScan>& epvs);
 
-/// Brightness of every tissue for a scanner at an age (iron darkens with age); white matter = 1.
-TissueTable tissue_brightness(const ScannerProfile& profile, double age_years);
-
 }  // namespace epvs::data

@@ -137,12 +137,12 @@ void SimulateCommand::run(core::Context& context) {
   context.begin(fmt::format("{} participants, {} scans, scanners {}, regions {}, seed {}",
                             job.options.participants, scans, core::join(job.options.scanners, ", "),
                             core::join(job.options.regions, ", "), job.seed));
-  for (const std::string& name : job.options.scanners) {
+  for (const auto& [name, share] : job.options.scanner_shares()) {
     Participant example;
     example.id = participant_name(0);
     example.scanner = name;
     const ScanPlan plan = plan_scan(job.options, job.seed, example, 0);
-    context.log.info("  {:<14} {}x{}x{} voxels of {:.2f}x{:.2f}x{:.2f} mm, slices {:.2f} mm thick",
+    context.log.info("  {:<16} {}x{}x{} voxels of {:.2f}x{:.2f}x{:.2f} mm, slices {:.2f} mm thick",
                      name, plan.geometry.shape[0], plan.geometry.shape[1], plan.geometry.shape[2],
                      plan.geometry.spacing_mm().x(), plan.geometry.spacing_mm().y(),
                      plan.geometry.spacing_mm().z(), plan.profile.slice_thickness_mm);

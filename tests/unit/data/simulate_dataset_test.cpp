@@ -211,7 +211,7 @@ TEST(SimulateCommand, OptionsOverrideThePreset) {
   const std::string out = (folder / "bids").string();
   const std::vector<const char*> arguments = {
       "epvs-simulate", out.c_str(), "--preset",   "demo",       "--participants", "3",
-      "--mean-count",  "2.5",       "--scanners", "siemens-1t", "--no-scans",     "--quiet"};
+      "--mean-count",  "2.5",       "--scanners", "philips-1t", "--no-scans",     "--quiet"};
   SimulateCommand command;
   testing::internal::CaptureStdout();
   const int code = core::run_command(command, static_cast<int>(arguments.size()), arguments.data());
@@ -222,7 +222,7 @@ TEST(SimulateCommand, OptionsOverrideThePreset) {
       core::read_json(folder / "bids" / "simulation.json").at("plan").at("options");
   EXPECT_EQ(plan.at("epvs").at("mean_count").at(0), 2.5);
   EXPECT_EQ(plan.at("scan").at("field_of_view"), "basal-ganglia");  // of the preset
-  EXPECT_EQ(plan.at("sample").at("scanners").at(0), "siemens-1t");
+  EXPECT_EQ(plan.at("sample").at("scanners").at(0), "philips-1t");
   EXPECT_FALSE(fs::exists(folder / "bids" / "sub-0001"));
   EXPECT_TRUE(fs::exists(folder / "bids" / "truth" / "truth_epvs.tsv"));
 

@@ -221,15 +221,107 @@ TEST(Participant, ScannersHaveEqualShares) {
   for (const auto& [name, count] : share) EXPECT_EQ(count, 10) << name;
 }
 
+TEST(Scanner, SpinEchoIsItsFormula) {
+  // 0.8 (1 - 1/e) e^-2
+  EXPECT_NEAR(spin_echo({1000, 50, 0.8}, 1000, 100), 0.8 * (1 - std::exp(-1)) * std::exp(-2),
+              1e-12);
+  // CSF over white matter at 1.5 T, TR 4000, TE 100: BrainWeb's values by hand.
+  const TissueTable table = tissue_brightness({"x", 1.5, 4000, 100}, 70);
+  const double csf = (1 - std::exp(-4000 / 2569.0)) * std::exp(-100 / 329.0);
+  const double white = 0.77 * (1 - std::exp(-8.0)) * std::exp(-100 / 70.0);
+  EXPECT_NEAR(table[static_cast<std::size_t>(Tissue::kVentricle)], csf / white, 1e-5);
+  EXPECT_EQ(table[static_cast<std::size_t>(Tissue::kWhiteMatter)], 1.0F);
+  EXPECT_EQ(table[static_cast<std::size_t>(Tissue::kAir)], 0.0F);
+}
+
+TEST(Scanner, IronDarkensThePallidumWithAgeAndField) {
+  // 39 ms in the pallidum of an adult at 3 T.
+  EXPECT_NEAR(tissue_parameters(Tissue::kPallidum, 3.0, 70).t2_ms, 39, 0.5);
+  const auto t2 = [](Tissue tissue, double field, double age) {
+    return tissue_parameters(tissue, field, age).t2_ms;
+  };
+  EXPECT_LT(t2(Tissue::kPutamen, 3.0, 80), t2(Tissue::kPutamen, 3.0, 40));
+  EXPECT_LT(t2(Tissue::kPutamen, 3.0, 70), t2(Tissue::kPutamen, 1.5, 70));
+  EXPECT_LT(t2(Tissue::kPallidum, 1.5, 70), t2(Tissue::kPutamen, 1.5, 70));
+  EXPECT_LT(t2(Tissue::kPutamen, 1.5, 70), t2(Tissue::kCaudate, 1.5, 70));
+  EXPECT_LT(t2(Tissue::kCaudate, 1.5, 70), t2(Tissue::kCortex, 1.5, 70));
+}
+
+TEST(Scanner, TheClinicalMixtureHasTheVoxelsOfP2sTable1) {
+  SimulationOptions options;
+  options.scanners = {"clinical"};
+  double scans = 0;
+  std::array<double, 2> sum{};
+  std::array<double, 2> squares{};
+  std::map<double, int> fields;
+  int largest_two = 0;
+  int siemens = 0;
+  for (const auto& [name, share] : options.scanner_shares()) {
+    const ScannerProfile& profile = scanner_profile(name);
+    scans += share;
+    ++fields[profile.field_strength_t];
+    siemens += name.rfind("siemens", 0) == 0 ? 1 : 0;
+    if (share > 10) largest_two += share;
+    const std::array<double, 2> sizes = {profile.in_plane_mm, profile.slice_spacing_mm};
+    for (std::size_t i = 0; i < 2; ++i) {
+      sum[i] += share * sizes[i];
+      squares[i] += share * sizes[i] * sizes[i];
+    }
+    EXPECT_GE(profile.in_plane_mm, 0.39);
+    EXPECT_LE(profile.in_plane_mm, 0.68);
+    EXPECT_GE(profile.slice_spacing_mm, 3.3);
+    EXPECT_LE(profile.slice_spacing_mm, 7.0);
+  }
+  EXPECT_EQ(scans, 76);
+  EXPECT_EQ(largest_two, 66);
+  EXPECT_EQ(siemens, 3);
+  EXPECT_EQ(fields, (std::map<double, int>{{1.0, 2}, {1.5, 4}, {3.0, 3}}));
+  const auto sd = [&](std::size_t i) {
+    return std::sqrt((squares[i] - sum[i] * sum[i] / scans) / (scans - 1));
+  };
+  EXPECT_NEAR(sum[0] / scans, 0.45, 0.01);
+  EXPECT_NEAR(sd(0), 0.04, 0.01);
+  EXPECT_NEAR(sum[1] / scans, 4.94, 0.1);
+  EXPECT_NEAR(sd(1), 0.89, 0.1);
+}
+
+TEST(Scanner, SharesAreKeptAndRead) {
+  SimulationOptions options = small_options();
+  options.scanners = {"philips-3t=3", "philips-1t"};
+  std::map<std::string, int> share;
+  for (int index = 0; index < 40; ++index) {
+    ++share[simulate_participant(options, 3, index).scanner];
+  }
+  EXPECT_EQ(share, (std::map<std::string, int>{{"philips-3t", 30}, {"philips-1t", 10}}));
+  for (const auto& [text, says] : std::map<std::string, std::vector<std::string>>{
+           {"philips-3t=0", {"philips-3t=0", "whole number from 1"}},
+           {"philips-3t=1.5", {"philips-3t=1.5", "philips-3t=36"}},
+           {"filips-3t=2", {"filips-3t", "philips-3t"}}}) {
+    options.scanners = {text};
+    expect_error<core::UsageError>([&] { options.validate(); }, says);
+  }
+  options.scanners = {"clinical", "philips-3t"};
+  expect_error<core::UsageError>([&] { options.validate(); }, {"philips-3t", "named twice"});
+}
+
+TEST(Scanner, TheSliceProfileIsHalfAsHighAtHalfTheThickness) {
+  EXPECT_EQ(slice_profile(0, 4), 1);
+  EXPECT_NEAR(slice_profile(-2, 4), 0.5, 1e-12);
+  EXPECT_EQ(slice_profile(2.41, 4), 0);
+  double area = 0;
+  for (double z = -3; z < 3; z += 0.001) area += 0.001 * slice_profile(z, 4);
+  EXPECT_NEAR(area, 4, 0.002);
+}
+
 TEST(ScanPlan, VoxelsFollowProfileAndOptions) {
   SimulationOptions options;
   Participant participant;
   participant.id = "sub-0001";
   participant.scanner = "philips-3t";
   ScanPlan plan = plan_scan(options, 1, participant, 0);
-  EXPECT_TRUE(plan.geometry.spacing_mm().isApprox(Vector3d(0.45, 0.45, 5.0), 1e-6));
+  EXPECT_TRUE(plan.geometry.spacing_mm().isApprox(Vector3d(0.45, 0.45, 4.4), 1e-6));
   EXPECT_LT(plan.geometry.affine(0, 0), 0);  // stored right to left
-  EXPECT_EQ(plan.profile.slice_thickness_mm, 4.5);
+  EXPECT_EQ(plan.profile.slice_thickness_mm, 4.0);
   options.voxel_scale = 2;
   options.max_slice_mm = 6;
   plan = plan_scan(options, 1, participant, 0);
@@ -316,7 +408,8 @@ TEST(RenderScan, EpvsBrightenTheirVoxelsOnly) {
   }
   EXPECT_EQ(with.labels.voxels, without.labels.voxels);
   // The voxel in the middle of a full tube is near CSF.
-  const double csf = quiet.plan.profile.csf * quiet.plan.gain;
+  const TissueTable table = tissue_brightness(quiet.plan.profile, quiet.participant.age_years);
+  const double csf = table[static_cast<std::size_t>(Tissue::kCsf)] * quiet.plan.gain;
   int full = 0;
   for (const EpvsInScan& epvs : quiet.epvs) {
     for (const FilledVoxel& voxel : epvs.voxels) {
