@@ -353,11 +353,15 @@ double Anatomy::region_depth_mm(Region region, const Vector3d& head) const {
     case Region::kMidbrain:
       return std::min(tube_depth(kMidbrain, m), -tube_depth(kBrainStem, m));
     case Region::kCentrumSemiovale: {
-      const double level = ventricle_point(0.62, 1.0).z() / shape_.size.z() + kCsoOffset;
+      const double level = centrum_semiovale_level_mm() / shape_.size.z();
       return std::min(white_matter_depth_mm(head), kCsoHalfHeight - std::abs(q.z() - level));
     }
   }
   return 0;
+}
+
+double Anatomy::centrum_semiovale_level_mm() const {
+  return ventricle_point(0.62, 1.0).z() + kCsoOffset * shape_.size.z();
 }
 
 Vector3d Anatomy::ventricle_point(double position, double side) const {

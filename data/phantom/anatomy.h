@@ -80,6 +80,8 @@ class Anatomy {
   /// inside. The centrum semiovale is the white matter within 2.5 mm of the plane 1 cm above the
   /// top of the lateral ventricles.
   double region_depth_mm(Region region, const Eigen::Vector3d& head) const;
+  /// Height of the plane 1 cm above the top of the lateral ventricles, head coordinates, mm.
+  double centrum_semiovale_level_mm() const;
   /// Distance to the nearest border of cerebral white matter, positive inside.
   double white_matter_depth_mm(const Eigen::Vector3d& head) const;
   /// A box in head coordinates that holds the region.

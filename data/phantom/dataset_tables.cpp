@@ -90,19 +90,20 @@ void write_participants(const SimulationJob& job, const SimulationSummary& summa
 void write_scores(const SimulationJob& job, const SimulationSummary& summary,
                   const core::Provenance& provenance) {
   const bool sessions = job.options.rescans > 0;
-  const bool slice = job.options.rating == Rating::kSlice;
-  const std::string where = slice ? "in the slice of the anterior commissure" : "in the region";
+  const bool repeat = job.options.repeat_ratings;
+  const std::string where =
+      job.options.rating == Rating::kSlice ? "in the rated slice (bg, cso)" : "in the region";
   DescribedTable scores = keyed_table(sessions);
   scores.column("region", "region of the brain")
       .column("rater1", "EPVS counted by simulated rater 1 " + where)
       .column("rater2", "EPVS counted by simulated rater 2 " + where);
+  if (repeat) scores.column("rater2_repeat", "the second rating of rater 2");
   DescribedTable truth = keyed_table(sessions);
   truth.column("region", "region of the brain")
-      .column("true_count", "number of EPVS in the region");
-  if (slice) {
-    truth.column("true_count_slice",
-                 "EPVS whose centre line passes through the slice of the anterior commissure");
-  }
+      .column("true_count", "number of EPVS in the region")
+      .column("true_count_slice",
+              "EPVS of the region whose centre line passes through the rated slice (bg: anterior "
+              "commissure; cso: 1 cm above the lateral ventricles); elsewhere as true_count");
   for (const ParticipantRecord& record : summary.participants) {
     for (const ScanRecord& scan : record.scans) {
       for (const RegionScore& score : scan.scores) {
@@ -110,9 +111,10 @@ void write_scores(const SimulationJob& job, const SimulationSummary& summary,
         row.push_back(region_name(score.region));
         std::vector<std::string> true_row = row;
         for (const int count : score.raters) row.push_back(std::to_string(count));
+        if (!repeat) row.pop_back();
         scores.table().add_row(std::move(row));
         true_row.push_back(std::to_string(score.true_count));
-        if (slice) true_row.push_back(std::to_string(score.true_count_slice));
+        true_row.push_back(std::to_string(score.true_count_slice));
         truth.table().add_row(std::move(true_row));
       }
     }
@@ -133,7 +135,9 @@ void write_truth_epvs(const SimulationJob& job, const SimulationSummary& summary
       .column("length_mm", "length of the centre line", "mm")
       .column("diameter_mm", "diameter of the tube", "mm")
       .column("peak_fraction", "part of its fullest voxel that the EPVS fills")
-      .column("in_commissure_slice", "1: passes through the slice of the anterior commissure");
+      .column("brightness", "between its tissue (0) and CSF (1)")
+      .column("contrast", "of its fullest voxel over its tissue, white matter = 1")
+      .column("in_rated_slice", "1: passes through the rated slice of its region, if it has one");
   for (const ParticipantRecord& record : summary.participants) {
     for (const ScanRecord& scan : record.scans) {
       for (std::size_t i = 0; i < scan.epvs.size(); ++i) {
@@ -146,7 +150,10 @@ void write_truth_epvs(const SimulationJob& job, const SimulationSummary& summary
         row.push_back(rounded(epvs.length_mm(), 3));
         row.push_back(rounded(epvs.diameter_mm, 3));
         row.push_back(rounded(scan.epvs[i].peak_fraction, 3));
-        row.push_back(scan.epvs[i].in_commissure_slice ? "1" : "0");
+        row.push_back(rounded(epvs.brightness, 3));
+        row.push_back(rounded(scan.epvs[i].contrast, 3));
+        const auto slice = scan.plan.rated_slice(epvs.region);
+        row.push_back(!slice || scan.epvs[i].passes(*slice) ? "1" : "0");
         table.table().add_row(std::move(row));
       }
     }
@@ -190,6 +197,7 @@ void write_truth_scans(const SimulationJob& job, const SimulationSummary& summar
       .column("ac_y", "anterior commissure, RAS world of the scan", "mm")
       .column("ac_z", "anterior commissure, RAS world of the scan", "mm")
       .column("ac_slice", "stored z index of the slice of the anterior commissure")
+      .column("cso_slice", "stored z index of the slice 1 cm above the lateral ventricles")
       .column("gain", "stored value of white matter without bias field")
       .column("noise", "standard deviation of the complex noise, white matter = 1")
       .column("bias", "amplitude of the bias field")
@@ -207,6 +215,7 @@ void write_truth_scans(const SimulationJob& job, const SimulationSummary& summar
       row.push_back(record.participant.scanner);
       append(row, scan.plan.anterior_commissure());
       row.push_back(std::to_string(scan.plan.commissure_slice()));
+      row.push_back(std::to_string(*scan.plan.rated_slice(Region::kCentrumSemiovale)));
       row.push_back(rounded(scan.plan.gain, 1));
       row.push_back(format_number(scan.plan.profile.noise));
       row.push_back(format_number(scan.plan.profile.bias));

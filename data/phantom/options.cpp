@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <tuple>
 
 #include "core/error.h"
 #include "core/text.h"
@@ -61,11 +62,16 @@ void declare_epvs(SimulationOptions& options, core::ParameterTable& table) {
       .add("epvs.mean_count", &options.mean_count,
            "mean number of EPVS at age 70, one per region of --regions or one for all; without it "
            "bg 10, hippocampi 4, cso 12, midbrain 2")
-      .range(0, 60);
+      .range(0, 200);
   table
       .add("epvs.dispersion", &options.dispersion,
-           "size of the negative binomial: variance = mean + mean^2 / size")
+           "size of the negative binomial: variance = mean + mean^2 / size; one per region or one "
+           "for all")
       .range(0.1, 1000);
+  table
+      .add("epvs.zero_fraction", &options.zero_fraction,
+           "probability that a region has no EPVS at any age (zero inflation)")
+      .range(0, 1);
   table
       .add("epvs.burden_sd", &options.burden_sd,
            "standard deviation of a participant's log burden, shared by the regions")
@@ -88,6 +94,16 @@ void declare_epvs(SimulationOptions& options, core::ParameterTable& table) {
       .range(1, 30)
       .length(2)
       .unit("MM,MM");
+  table
+      .add("epvs.brightness_range", &options.brightness_range,
+           "lowest and highest brightness of EPVS, as part of the way from the tissue around them "
+           "to CSF, drawn for each; 0.21 and 0.36 are the low and usual contrast of PVSDRO")
+      .range(0.02, 1)
+      .length(2);
+  table
+      .add("epvs.cluster_fraction", &options.cluster_fraction,
+           "part of the EPVS that lie within some 5 mm of another")
+      .range(0, 1);
   table.add("epvs.minimum_gap_mm", &options.minimum_gap_mm, "smallest distance between two EPVS")
       .range(0, 10)
       .unit("MM");
@@ -138,16 +154,29 @@ void declare_scans(SimulationOptions& options, core::ParameterTable& table) {
 
 void declare_raters(SimulationOptions& options, core::ParameterTable& table) {
   table.add("raters.rating", &options.rating,
-            "raters count in the whole region (volume) or in the slice of the anterior commissure "
-            "(slice, as P1)");
+            "raters count in the whole region (volume), or (slice) bg in the slice of the anterior "
+            "commissure and cso in the slice 1 cm above the lateral ventricles, as both papers");
   table
       .add("raters.rater_sensitivity", &options.rater_sensitivity,
            "factor on the visibility of EPVS for the raters")
       .range(0.05, 20);
   table
       .add("raters.rater_noise", &options.rater_noise,
-           "standard deviation of a rater's strictness from scan to scan (log visibility)")
+           "standard deviation of a rater's strictness from scan to scan (log visibility); one per "
+           "region or one for all")
       .range(0, 3);
+  table
+      .add("raters.slice_error_mm", &options.slice_error_mm,
+           "standard deviation of the distance between the slice that a rater reads and the right "
+           "one, with --rating slice")
+      .range(0, 20)
+      .unit("MM");
+  table.add("raters.repeat_ratings", &options.repeat_ratings,
+            "rater 2 rates every scan a second time: a column rater2_repeat");
+  table
+      .add("raters.repeat_share", &options.repeat_share,
+           "part of a rater's error that comes back when the same scan is rated again")
+      .range(0, 1);
   table
       .add("raters.lacune_confusion", &options.lacune_confusion,
            "probability that a rater counts a lacune in the region as an EPVS")
@@ -163,9 +192,11 @@ void SimulationOptions::declare(core::ParameterTable& table) {
   declare_raters(*this, table);
 }
 
-SimulationOptions SimulationOptions::preset(PhantomPreset preset) {
+namespace {
+
+/// Basal ganglia on coarse voxels, with EPVS that a small network learns to count.
+SimulationOptions demo() {
   SimulationOptions options;
-  if (preset == PhantomPreset::kDefault) return options;
   options.participants = 240;
   options.regions = {"bg"};
   options.field_of_view = FieldOfView::kBasalGanglia;
@@ -174,6 +205,8 @@ SimulationOptions SimulationOptions::preset(PhantomPreset preset) {
   options.max_slice_mm = 1.8;
   options.anatomy_grid_mm = 1.2;
   options.noise_scale = 0.7;
+  options.brightness_range = {0.85, 1.0};
+  options.cluster_fraction = 0;
   options.diameter_mean_mm = 2.3;
   options.diameter_sd_mm = 0.4;
   options.diameter_range_mm = {1.6, 3.0};
@@ -181,6 +214,85 @@ SimulationOptions SimulationOptions::preset(PhantomPreset preset) {
   options.minimum_gap_mm = 2.5;
   options.rater_sensitivity = 1.5;
   return options;
+}
+
+/// Raters and numbers of EPVS fitted to the agreement that the papers print: docs/phantom.md.
+SimulationOptions p1() {
+  SimulationOptions options;
+  options.participants = 2040;  // 2017, and 23 scanned twice
+  options.rescans = 23;
+  options.scanners = {"research-pd-1.5t"};
+  options.regions = {"bg"};
+  options.field_of_view = FieldOfView::kBasalGanglia;
+  options.age_mean_years = 72;
+  options.age_sd_years = 8;
+  options.age_min_years = 60;
+  options.age_max_years = 96;
+  options.mean_count = {9};
+  options.dispersion = {1.7};
+  options.zero_fraction = 0.05;
+  options.minimum_gap_mm = 0.5;
+  options.rating = Rating::kSlice;
+  options.rater_sensitivity = 4.8;
+  options.rater_noise = {0.8};
+  options.slice_error_mm = 3.4;
+  options.repeat_ratings = true;
+  options.repeat_share = 0.5;
+  return options;
+}
+
+/// P2's 76 clinical scans.
+SimulationOptions p2() {
+  SimulationOptions options;
+  options.participants = 76;
+  options.scanners = {"clinical"};
+  options.regions = {"cso", "bg", "hippocampi"};
+  options.age_mean_years = 72.6;  // before it is cut to 35-89 years
+  options.age_sd_years = 10.5;
+  options.age_min_years = 35;
+  options.age_max_years = 89;
+  options.mean_count = {25, 15, 6.3};
+  options.dispersion = {3, 6, 4};
+  options.minimum_gap_mm = 0.5;
+  options.lacunes = 2;
+  options.white_matter_lesions = 10;
+  options.rating = Rating::kSlice;
+  options.rater_sensitivity = 6;
+  options.rater_noise = {0.2, 1.2, 0.6};
+  options.slice_error_mm = 2.8;
+  return options;
+}
+
+/// The 1600 scans that P2's networks were trained on.
+SimulationOptions p2_research() {
+  SimulationOptions options = p2();
+  options.participants = 1600;
+  options.scanners = {"research-1.5t"};
+  options.age_mean_years = p1().age_mean_years;
+  options.age_sd_years = p1().age_sd_years;
+  options.age_min_years = p1().age_min_years;
+  options.age_max_years = p1().age_max_years;
+  options.lacunes = SimulationOptions().lacunes;
+  options.white_matter_lesions = SimulationOptions().white_matter_lesions;
+  return options;
+}
+
+}  // namespace
+
+SimulationOptions SimulationOptions::preset(PhantomPreset preset) {
+  switch (preset) {
+    case PhantomPreset::kDefault:
+      return {};
+    case PhantomPreset::kDemo:
+      return demo();
+    case PhantomPreset::kP1:
+      return p1();
+    case PhantomPreset::kP2:
+      return p2();
+    case PhantomPreset::kP2Research:
+      return p2_research();
+  }
+  return {};
 }
 
 void SimulationOptions::validate() const {
@@ -191,6 +303,7 @@ void SimulationOptions::validate() const {
     }
   };
   ordered(diameter_range_mm.at(0), diameter_range_mm.at(1), "diameter-range-mm");
+  ordered(brightness_range.at(0), brightness_range.at(1), "brightness-range");
   ordered(length_range_mm.at(0), length_range_mm.at(1), "length-range-mm");
   ordered(age_min_years, age_max_years, "age-min-years and age-max-years");
   if (rescans > participants) {
@@ -209,9 +322,12 @@ void SimulationOptions::validate() const {
                     core::join(regions, ",")),
         "give --regions bg, or --field-of-view head");
   }
-  if (mean_count.size() > 1 && mean_count.size() != list.size()) {
-    throw core::UsageError(fmt::format("mean-count has {} values for {} regions ({})",
-                                       mean_count.size(), list.size(), core::join(regions, ",")),
+  for (const auto& [name, values, least] : {std::tuple{"mean-count", &mean_count, 0U},
+                                            {"dispersion", &dispersion, 1U},
+                                            {"rater-noise", &rater_noise, 1U}}) {
+    if (values->size() == least || values->size() == 1 || values->size() == list.size()) continue;
+    throw core::UsageError(fmt::format("{} has {} values for {} regions ({})", name, values->size(),
+                                       list.size(), core::join(regions, ",")),
                            "give one value per region, or one for all");
   }
 }
@@ -258,13 +374,15 @@ std::vector<Region> SimulationOptions::region_list() const {
   return list;
 }
 
-double SimulationOptions::mean_count_of(Region region) const {
+double SimulationOptions::of_region(const std::vector<double>& values, Region region) const {
+  if (values.size() == 1) return values.front();
   const std::vector<Region> list = region_list();
   const auto found = std::find(list.begin(), list.end(), region);
-  if (found == list.end()) return 0;
-  if (mean_count.empty()) return usual_mean_count(region);
-  return mean_count.size() == 1 ? mean_count.front()
-                                : mean_count.at(static_cast<std::size_t>(found - list.begin()));
+  return values.at(static_cast<std::size_t>(found - list.begin()));
+}
+
+double SimulationOptions::mean_count_of(Region region) const {
+  return mean_count.empty() ? usual_mean_count(region) : of_region(mean_count, region);
 }
 
 }  // namespace epvs::data

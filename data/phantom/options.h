@@ -18,17 +18,22 @@ constexpr auto names_of(FieldOfView) {
       {{FieldOfView::kHead, "head"}, {FieldOfView::kBasalGanglia, "basal-ganglia"}});
 }
 
-/// What raters count: EPVS in the whole region, or in the slice of the anterior commissure (P1).
+/// What raters count: EPVS in the whole region, or, as Adams 2013 and both papers, in one slice for
+/// bg (that of the anterior commissure) and cso (1 cm above the lateral ventricles).
 enum class Rating { kVolume, kSlice };
 constexpr auto names_of(Rating) {
   return std::to_array<core::EnumName<Rating>>(
       {{Rating::kVolume, "volume"}, {Rating::kSlice, "slice"}});
 }
 
-enum class PhantomPreset { kDefault, kDemo };
+enum class PhantomPreset { kDefault, kDemo, kP1, kP2, kP2Research };
 constexpr auto names_of(PhantomPreset) {
   return std::to_array<core::EnumName<PhantomPreset>>(
-      {{PhantomPreset::kDefault, "default"}, {PhantomPreset::kDemo, "demo"}});
+      {{PhantomPreset::kDefault, "default"},
+       {PhantomPreset::kDemo, "demo"},
+       {PhantomPreset::kP1, "p1"},
+       {PhantomPreset::kP2, "p2"},
+       {PhantomPreset::kP2Research, "p2-research"}});
 }
 
 struct SimulationOptions {
@@ -44,14 +49,17 @@ struct SimulationOptions {
 
   // EPVS
   std::vector<double> mean_count;  ///< empty: bg 10, hippocampi 4, cso 12, midbrain 2
-  double dispersion = 2.5;
+  std::vector<double> dispersion = {2.5};
+  double zero_fraction = 0.0;
   double burden_sd = 0.3;
   double ratio_per_decade = 1.3;
-  double diameter_mean_mm = 1.8;
+  double diameter_mean_mm = 1.6;
   double diameter_sd_mm = 0.5;
-  std::vector<double> diameter_range_mm = {1.0, 3.0};
-  std::vector<double> length_range_mm = {3.0, 12.0};
-  double minimum_gap_mm = 1.5;
+  std::vector<double> diameter_range_mm = {0.5, 3.0};
+  std::vector<double> length_range_mm = {3.0, 15.0};
+  std::vector<double> brightness_range = {0.21, 0.5};
+  double cluster_fraction = 0.2;
+  double minimum_gap_mm = 1.0;
 
   // lesions that are not EPVS
   double lacunes = 1.0;
@@ -70,8 +78,11 @@ struct SimulationOptions {
 
   // raters
   Rating rating = Rating::kVolume;
-  double rater_sensitivity = 1.0;
-  double rater_noise = 0.35;
+  double rater_sensitivity = 3.0;
+  std::vector<double> rater_noise = {0.35};
+  double slice_error_mm = 0.0;
+  bool repeat_ratings = false;
+  double repeat_share = 0.4;
   double lacune_confusion = 0.3;
 
   /// Declares every field once: options of the command, recipe keys, documentation.
@@ -89,7 +100,13 @@ struct SimulationOptions {
   std::vector<ScannerShare> scanner_shares() const;
   std::vector<Region> region_list() const;
   double mean_count_of(Region region) const;
+  double dispersion_of(Region region) const { return of_region(dispersion, region); }
+  double rater_noise_of(Region region) const { return of_region(rater_noise, region); }
   bool basal_ganglia_only() const { return field_of_view == FieldOfView::kBasalGanglia; }
+
+ private:
+  /// From a list with one value per region of `regions`, or one for all.
+  double of_region(const std::vector<double>& values, Region region) const;
 };
 
 }  // namespace epvs::data

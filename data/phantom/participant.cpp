@@ -18,6 +18,7 @@ namespace {
 constexpr double kReferenceAge = 70.0;
 constexpr double kLineStepMm = 0.8;
 constexpr int kTries = 400;  ///< positions tried for each EPVS
+constexpr double kClusterMm = 2.5;
 
 Vector3d unit(const Vector3d& v) {
   return v / v.norm();
@@ -102,18 +103,26 @@ void place_epvs(const SimulationOptions& options, Random& random, Region region,
                 std::int64_t wanted, Participant& participant) {
   const Anatomy& anatomy = *participant.anatomy;
   const auto box = anatomy.region_box(region);
+  const std::size_t first = participant.epvs.size();
   for (std::int64_t i = 0; i < wanted; ++i) {
     Perivascular epvs;
     epvs.region = region;
-    epvs.fluid = random.uniform(0.85, 1.0);
+    epvs.brightness = random.uniform(options.brightness_range[0], options.brightness_range[1]);
     epvs.diameter_mm = truncated_normal(random, options.diameter_mean_mm, options.diameter_sd_mm,
                                         options.diameter_range_mm[0], options.diameter_range_mm[1]);
     double length = random.uniform(options.length_range_mm[0], options.length_range_mm[1]);
+    const bool clustered = participant.epvs.size() > first && random.flip(options.cluster_fraction);
     bool placed = false;
     for (int attempt = 0; attempt < kTries && !placed; ++attempt) {
       // A crowded region takes shorter ones.
       if (attempt % 100 == 99) length = std::max(options.length_range_mm[0], 0.75 * length);
-      const Vector3d centre = point_in_box(random, box);
+      Vector3d centre = point_in_box(random, box);
+      if (clustered && attempt < kTries / 4) {
+        const auto last = static_cast<std::int64_t>(participant.epvs.size()) - 1;
+        const auto other = random.integer(static_cast<std::int64_t>(first), last);
+        centre = participant.epvs[static_cast<std::size_t>(other)].centre() +
+                 kClusterMm * random_vector(random);
+      }
       if (anatomy.region_depth_mm(region, centre) < epvs.diameter_mm / 2) {
         if (random.flip(0.92)) --attempt;  // most points of the box lie outside: not a real try
         continue;
@@ -301,7 +310,9 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
   for (const Region region : options.region_list()) {
     Random placing(core::mix_seed(own, {"epvs", region_name(region)}));
     const double mean = options.mean_count_of(region) * burden;
-    const std::int64_t wanted = mean > 0 ? placing.negative_binomial(mean, options.dispersion) : 0;
+    std::int64_t wanted =
+        mean > 0 ? placing.negative_binomial(mean, options.dispersion_of(region)) : 0;
+    if (placing.flip(options.zero_fraction)) wanted = 0;
     place_epvs(options, placing, region, wanted, participant);
   }
   Random lesions(core::mix_seed(own, {"lesions"}));

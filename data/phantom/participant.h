@@ -16,7 +16,7 @@ struct Perivascular {
   Region region = Region::kBasalGanglia;
   std::vector<Eigen::Vector3d> line;  ///< points of the centre line, head coordinates, mm
   double diameter_mm = 0;
-  double fluid = 1;  ///< brightness between its tissue (0) and CSF (1)
+  double brightness = 1;  ///< between its tissue (0) and CSF (1)
 
   double length_mm() const;        ///< of the centre line
   Eigen::Vector3d centre() const;  ///< the middle of the centre line

@@ -1,5 +1,6 @@
 #include "data/phantom/raters.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace epvs::data {
@@ -8,60 +9,104 @@ using core::Random;
 
 namespace {
 
-constexpr double kClutter = 0.25;
+constexpr double kClutter = 0.17;
 constexpr double kHalfSeen = 5.0;  ///< visibility of an EPVS that is seen half the time
 constexpr double kSlope = 2.5;
-constexpr std::array<double, kRaters> kMildness = {0.0, 0.15};  ///< log visibility
+constexpr std::array<double, 2> kMildness = {0.0, 0.15};  ///< log visibility
 constexpr double kImagined = 0.3;
+
+/// Chance in one rating: a part that belongs to rater and scan, a part that is new every time.
+class Chance {
+ public:
+  Chance(std::uint64_t seed, int rater, int time, const std::string& region, double share)
+      : lasting_(core::mix_seed(seed, {"rater", rater, region})),
+        passing_(core::mix_seed(seed, {"rating", rater, time, region})),
+        share_(share) {}
+
+  double normal(double sd) {
+    const double lasting = lasting_.normal();
+    return sd * (std::sqrt(share_) * lasting + std::sqrt(1 - share_) * passing_.normal());
+  }
+  bool flip(double probability) {
+    const double lasting = lasting_.uniform();
+    const double passing = passing_.uniform();
+    return (passing_.flip(share_) ? lasting : passing) < probability;
+  }
+  int poisson(double mean) {
+    return static_cast<int>(lasting_.poisson(share_ * mean) +
+                            passing_.poisson((1 - share_) * mean));
+  }
+
+ private:
+  Random lasting_;
+  Random passing_;
+  double share_;
+};
+
+/// What lies in the rated region: all of it, or what passes through the slice that is read.
+int count(const SimulationOptions& options, const ScanPlan& plan, const Participant& participant,
+          const std::vector<EpvsInScan>& epvs, Region region, std::size_t rater, int time) {
+  Chance chance(plan.seed, static_cast<int>(rater), time, region_name(region),
+                options.repeat_share);
+  const double sensitivity =
+      options.rater_sensitivity *
+      std::exp(kMildness[rater] + chance.normal(options.rater_noise_of(region)));
+  std::optional<std::int64_t> slice;
+  if (options.rating == Rating::kSlice) slice = plan.rated_slice(region);
+  if (slice) {
+    const double error = chance.normal(options.slice_error_mm) / plan.geometry.spacing_mm().z();
+    slice = std::clamp<std::int64_t>(*slice + std::llround(error), 0, plan.geometry.shape[2] - 1);
+  }
+  const double csf = static_cast<double>(tissue_brightness(
+      plan.profile, participant.age_years)[static_cast<std::size_t>(Tissue::kCsf)]);
+  int sum = 0;
+  for (std::size_t i = 0; i < epvs.size(); ++i) {
+    const Perivascular& one = participant.epvs[i];
+    if (one.region != region) continue;
+    const double radius = one.diameter_mm / 2;
+    const bool seen =
+        chance.flip(detection_probability(epvs[i].contrast, plan.profile.noise, csf,
+                                          M_PI * radius * radius * one.length_mm(), sensitivity));
+    sum += seen && (!slice || epvs[i].passes(*slice)) ? 1 : 0;
+  }
+  for (const Lesion& lesion : participant.lesions) {
+    if (lesion.kind != LesionKind::kLacune || lesion.region != region_name(region)) continue;
+    const bool mistaken = chance.flip(options.lacune_confusion);
+    const double z = plan.geometry.to_voxel(plan.to_world(lesion.centre)).z();
+    const double reach = lesion.radii_mm.z() / plan.geometry.spacing_mm().z();
+    const bool there = !slice || std::abs(z - static_cast<double>(*slice)) <= reach;
+    sum += mistaken && there ? 1 : 0;
+  }
+  return sum + chance.poisson(slice ? kImagined / 3 : kImagined);
+}
 
 }  // namespace
 
-double detection_probability(double contrast, double noise, double volume_mm3, double sensitivity) {
+double detection_probability(double contrast, double noise, double csf, double volume_mm3,
+                             double sensitivity) {
   if (contrast <= 0 || volume_mm3 <= 0) return 0;
-  const double visibility = contrast / std::hypot(noise, kClutter) * std::sqrt(volume_mm3 / 10.0);
+  const double visibility =
+      contrast / std::hypot(noise, kClutter * (csf - 1)) * std::sqrt(volume_mm3 / 10.0);
   return 1.0 / (1.0 + std::pow(visibility * sensitivity / kHalfSeen, -kSlope));
 }
 
 std::vector<RegionScore> rate_scan(const SimulationOptions& options, const ScanPlan& plan,
                                    const Participant& participant,
                                    const std::vector<EpvsInScan>& epvs) {
-  const bool in_slice = options.rating == Rating::kSlice;
-  const double slice_z =
-      plan.geometry.to_world(Eigen::Vector3d(0, 0, static_cast<double>(plan.commissure_slice())))
-          .z();
   std::vector<RegionScore> scores;
   for (const Region region : options.region_list()) {
     RegionScore& score = scores.emplace_back();
     score.region = region;
+    const std::optional<std::int64_t> slice = plan.rated_slice(region);
     for (std::size_t i = 0; i < epvs.size(); ++i) {
       if (participant.epvs[i].region != region) continue;
       ++score.true_count;
-      if (epvs[i].in_commissure_slice) ++score.true_count_slice;
+      if (!slice || epvs[i].passes(*slice)) ++score.true_count_slice;
     }
-    for (std::size_t rater = 0; rater < kRaters; ++rater) {
-      Random random(
-          core::mix_seed(plan.seed, {"rater", static_cast<int>(rater), region_name(region)}));
-      const double sensitivity = options.rater_sensitivity *
-                                 std::exp(kMildness[rater] + random.normal(0, options.rater_noise));
-      int count = 0;
-      for (std::size_t i = 0; i < epvs.size(); ++i) {
-        const Perivascular& one = participant.epvs[i];
-        if (one.region != region || (in_slice && !epvs[i].in_commissure_slice)) continue;
-        const double radius = one.diameter_mm / 2;
-        const double volume = M_PI * radius * radius * one.length_mm();
-        count += random.flip(detection_probability(epvs[i].contrast, plan.profile.noise, volume,
-                                                   sensitivity))
-                     ? 1
-                     : 0;
-      }
-      for (const Lesion& lesion : participant.lesions) {
-        if (lesion.kind != LesionKind::kLacune || lesion.region != region_name(region)) continue;
-        const double off_slice = std::abs(plan.to_world(lesion.centre).z() - slice_z);
-        if (in_slice && off_slice > lesion.radii_mm.z()) continue;
-        count += random.flip(options.lacune_confusion) ? 1 : 0;
-      }
-      count += static_cast<int>(random.poisson(in_slice ? 0.3 * kImagined : kImagined));
-      score.raters[rater] = count;
+    for (std::size_t i = 0; i < kRatings; ++i) {
+      const std::size_t rater = std::min<std::size_t>(i, 1);
+      score.raters[i] =
+          count(options, plan, participant, epvs, region, rater, static_cast<int>(i - rater));
     }
   }
   return scores;

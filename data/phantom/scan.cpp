@@ -276,12 +276,20 @@ std::int64_t ScanPlan::commissure_slice() const {
   return std::clamp<std::int64_t>(std::llround(z), 0, geometry.shape[2] - 1);
 }
 
+std::optional<std::int64_t> ScanPlan::rated_slice(Region region) const {
+  if (region == Region::kBasalGanglia) return commissure_slice();
+  if (region != Region::kCentrumSemiovale) return std::nullopt;
+  const double z = geometry.to_voxel(to_world({0, -10, cso_level_mm})).z();
+  return std::clamp<std::int64_t>(std::llround(z), 0, geometry.shape[2] - 1);
+}
+
 ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
                    const Participant& participant, int session) {
   ScanPlan plan;
   plan.participant_id = participant.id;
   if (options.rescans > 0) plan.session_id = fmt::format("ses-{}", session + 1);
   plan.seed = core::mix_seed(seed, {"scan", participant.id, session});
+  if (participant.anatomy) plan.cso_level_mm = participant.anatomy->centrum_semiovale_level_mm();
   plan.profile = scanner_profile(participant.scanner);
   ScannerProfile& profile = plan.profile;
   profile.noise *= options.noise_scale;
@@ -366,7 +374,6 @@ std::vector<FilledVoxel> fill_tube(const Geometry& geometry, double slice_thickn
 std::vector<EpvsInScan> view_epvs(const ScanPlan& plan, const Participant& participant) {
   std::vector<EpvsInScan> views;
   const TissueTable table = tissue_brightness(plan.profile, participant.age_years);
-  const std::int64_t slice = plan.commissure_slice();
   for (const Perivascular& epvs : participant.epvs) {
     EpvsInScan& view = views.emplace_back();
     for (const Vector3d& point : epvs.line) view.world_line.push_back(plan.to_world(point));
@@ -377,15 +384,14 @@ std::vector<EpvsInScan> view_epvs(const ScanPlan& plan, const Participant& parti
     }
     const double tissue =
         static_cast<double>(participant.anatomy->sample(epvs.centre(), table, 1.0).brightness);
-    view.contrast = view.peak_fraction * epvs.fluid * std::max(0.0, csf_of(table) - tissue);
-    double lowest = std::numeric_limits<double>::infinity();
-    double highest = -lowest;
+    view.contrast = view.peak_fraction * epvs.brightness * std::max(0.0, csf_of(table) - tissue);
+    view.lowest_z = std::numeric_limits<double>::infinity();
+    view.highest_z = -view.lowest_z;
     for (const Vector3d& point : view.world_line) {
-      const double z = plan.geometry.to_voxel(point).z() - static_cast<double>(slice);
-      lowest = std::min(lowest, z);
-      highest = std::max(highest, z);
+      const double z = plan.geometry.to_voxel(point).z();
+      view.lowest_z = std::min(view.lowest_z, z);
+      view.highest_z = std::max(view.highest_z, z);
     }
-    view.in_commissure_slice = lowest <= 0.5 && highest >= -0.5;
   }
   return views;
 }
@@ -398,10 +404,10 @@ SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan
   const double csf = csf_of(tissue_brightness(plan.profile, participant.age_years));
   for (const Lesion& lesion : participant.lesions) draw_lesion(plan, lesion, csf, image);
   for (std::size_t i = 0; i < epvs.size(); ++i) {
-    const float fluid = static_cast<float>(participant.epvs[i].fluid);
+    const float part = static_cast<float>(participant.epvs[i].brightness);
     for (const FilledVoxel& voxel : epvs[i].voxels) {
       float& value = image.voxels[voxel.offset];
-      value += voxel.fraction * fluid * std::max(0.0F, static_cast<float>(csf) - value);
+      value += voxel.fraction * part * std::max(0.0F, static_cast<float>(csf) - value);
     }
   }
 

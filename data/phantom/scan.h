@@ -4,6 +4,7 @@
 
 #include <Eigen/Core>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct ScanPlan {
   Eigen::Matrix4d head_to_world = Eigen::Matrix4d::Identity();  ///< rigid
   double gain = 1000;                                           ///< stored value of white matter
   std::uint64_t seed = 0;                                       ///< of noise and bias
+  double cso_level_mm = 0;  ///< height of the centrum semiovale's plane, head coordinates
 
   Eigen::Vector3d to_world(const Eigen::Vector3d& head) const;
   Eigen::Vector3d to_head(const Eigen::Vector3d& world) const;
@@ -28,6 +30,9 @@ struct ScanPlan {
   Eigen::Vector3d anterior_commissure() const { return to_world(Eigen::Vector3d::Zero()); }
   /// Stored z index of the slice that holds the anterior commissure.
   std::int64_t commissure_slice() const;
+  /// Stored z index of the slice in which raters count a region: bg in that of the anterior
+  /// commissure, cso in that of the plane 1 cm above the lateral ventricles; the others have none.
+  std::optional<std::int64_t> rated_slice(Region region) const;
 };
 
 /// `session` counts from 0.
@@ -52,7 +57,14 @@ struct EpvsInScan {
   std::vector<FilledVoxel> voxels;
   double peak_fraction = 0;  ///< of its fullest voxel
   double contrast = 0;       ///< brightness over its tissue, times peak fraction, white matter = 1
-  bool in_commissure_slice = false;  ///< its centre line passes through that slice
+  double lowest_z = 0;       ///< stored z index, not rounded, that its centre line reaches down to
+  double highest_z = 0;      ///< and up to
+
+  /// Does its centre line pass through a slice?
+  bool passes(std::int64_t slice) const {
+    return lowest_z <= static_cast<double>(slice) + 0.5 &&
+           highest_z >= static_cast<double>(slice) - 0.5;
+  }
 };
 
 std::vector<EpvsInScan> view_epvs(const ScanPlan& plan, const Participant& participant);

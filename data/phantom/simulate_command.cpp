@@ -48,8 +48,9 @@ core::Manual SimulateCommand::manual() const {
       "skull, CSF, folded cortex, white matter, ventricles and deep grey matter, varied per "
       "participant by size, age, a smooth deformation and random folds.\n"
       "EPVS are thin, curved, bright tubes in known places; lacunes and white matter "
-      "hyperintensities must not be counted. Counts are negative binomial and grow with age. Two "
-      "raters count with error. Label maps have FreeSurfer's numbers.\n"
+      "hyperintensities must not be counted. Brightness follows from T1, T2, proton density and "
+      "the scanner's TR, TE and field. Counts are zero-inflated negative binomial and grow with "
+      "age. Two raters count with error. Label maps have FreeSurfer's numbers.\n"
       "OUT_BIDS gets the scans, derivatives/labels, phenotype/visual_scores.tsv (the raters) and "
       "truth/ (true counts, every EPVS, lesions, positions). With --cohort the smooth regions of "
       "interest go straight into a cohort file, without prepare; with --no-scans only the tables "
@@ -64,8 +65,8 @@ core::Manual SimulateCommand::manual() const {
       {"A cohort file for training without any scan on disk:",
        "epvs simulate tables --preset demo --no-scans --cohort cohort.h5 --prepare "
        "spacing_mm=1.5,1.5,1.5"},
-      {"P1's rating, in the slice of the anterior commissure:",
-       "epvs simulate p1-like --scanners research-1.5t --regions bg --rating slice"}};
+      {"P2's clinical cohort, and its tables alone (seconds):",
+       "epvs simulate clinical --preset p2 --no-scans"}};
   manual.citations = {
       "Dubost F. et al. 3D regression neural network for the quantification of enlarged "
       "perivascular spaces in brain MRI. Medical Image Analysis 51 (2019) 89-100. "
@@ -81,8 +82,10 @@ void SimulateCommand::declare(core::CommandLine& line) {
   line.positional("OUT_BIDS", &folder_, "folder of the new dataset").required();
   line.option(
       "--preset", &preset_,
-      "default: whole heads as the papers describe them; demo: basal ganglia, coarse voxels, "
-      "EPVS that a small network learns to count. Other options override the preset");
+      "default: whole heads on three scanners; demo: basal ganglia, coarse voxels, EPVS that a "
+      "small network learns to count; p1: P1's scanner, ages and raters, basal ganglia only; p2: "
+      "P2's 76 clinical scans of nine scanners with two raters; p2-research: the 1600 scans that "
+      "P2 trained on. Other options override the preset");
   line.option("--no-scans", &no_scans_,
               "write no scans and label maps, only tables (and --cohort)");
   line.heading("Cohort file");
@@ -166,13 +169,13 @@ void SimulateCommand::print_summary(const SimulationJob& job, const SimulationSu
                      "r_rater1_true", "r_rater1_rater2"});
   for (std::size_t region = 0; region < job.options.regions.size(); ++region) {
     std::vector<double> truth;
-    std::array<std::vector<double>, kRaters> raters;
+    std::array<std::vector<double>, 2> raters;
     for (const ParticipantRecord& record : summary.participants) {
       for (const ScanRecord& scan : record.scans) {
         const RegionScore& score = scan.scores[region];
         truth.push_back(job.options.rating == Rating::kSlice ? score.true_count_slice
                                                              : score.true_count);
-        for (std::size_t i = 0; i < kRaters; ++i) raters[i].push_back(score.raters[i]);
+        for (std::size_t i = 0; i < 2; ++i) raters[i].push_back(score.raters[i]);
       }
     }
     const auto [low, high] = std::minmax_element(truth.begin(), truth.end());

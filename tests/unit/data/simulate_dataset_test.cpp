@@ -66,7 +66,7 @@ TEST(SimulateDataset, WritesBidsTablesAndTruthThatAgree) {
   EXPECT_THAT(scores.scorers, testing::ElementsAre("rater1", "rater2"));
   EXPECT_EQ(scores.keys.size(), 6U);  // four participants, two of them twice
   const auto truth = core::ScoresTable::read(job.folder / "truth" / "truth_counts.tsv");
-  EXPECT_THAT(truth.scorers, testing::ElementsAre("true_count"));
+  EXPECT_THAT(truth.scorers, testing::ElementsAre("true_count", "true_count_slice"));
   EXPECT_EQ(truth.keys, scores.keys);
 
   const core::Table epvs = core::Table::read(job.folder / "truth" / "truth_epvs.tsv");

@@ -178,7 +178,7 @@ TEST(Participant, EpvsLieInTheirRegionApartFromEachOtherAndFromLesions) {
 TEST(Participant, CountsFollowTheirDistribution) {
   SimulationOptions options = small_options();
   options.mean_count = {6};
-  options.dispersion = 4;
+  options.dispersion = {4};
   options.burden_sd = 0;
   options.ratio_per_decade = 1;
   const int n = 400;
@@ -194,6 +194,42 @@ TEST(Participant, CountsFollowTheirDistribution) {
   const double expected_variance = 6 + 36.0 / 4;  // negative binomial
   EXPECT_NEAR(mean, 6, 4 * std::sqrt(expected_variance / n));
   EXPECT_NEAR(variance / expected_variance, 1, 0.35);
+}
+
+TEST(Participant, SomeHaveNoneAndSomeLieInClusters) {
+  SimulationOptions options = small_options();
+  options.dispersion = {1000};
+  options.burden_sd = 0;
+  options.mean_count = {8};
+  options.zero_fraction = 0.5;
+  options.minimum_gap_mm = 0.5;
+  const auto none = [&] {
+    int count = 0;
+    for (int i = 0; i < 100; ++i) count += simulate_participant(options, 5, i).epvs.empty() ? 1 : 0;
+    return count;
+  };
+  EXPECT_NEAR(none(), 50, 20);
+  options.zero_fraction = 0;
+  EXPECT_LT(none(), 5);
+  const auto mean_nearest_mm = [&] {
+    double sum = 0;
+    int count = 0;
+    for (int index = 0; index < 30; ++index) {
+      const Participant one = simulate_participant(options, 5, index);
+      for (const Perivascular& a : one.epvs) {
+        double nearest = 1e9;
+        for (const Perivascular& b : one.epvs) {
+          if (&a != &b) nearest = std::min(nearest, (a.centre() - b.centre()).norm());
+        }
+        sum += std::min(nearest, 20.0);
+        ++count;
+      }
+    }
+    return sum / count;
+  };
+  const double apart = mean_nearest_mm();
+  options.cluster_fraction = 1;
+  EXPECT_LT(mean_nearest_mm(), 0.75 * apart);
 }
 
 TEST(Participant, CountsGrowWithAge) {
@@ -482,21 +518,22 @@ TEST(RenderScan, NoiseInAirIsRayleigh) {
 }
 
 TEST(Raters, DetectionIsLogisticInTheLogarithm) {
-  // Half of those whose visibility times sensitivity is 5 are seen.
-  const double contrast = 5 * std::hypot(0.1, 0.25);
-  EXPECT_NEAR(detection_probability(contrast, 0.1, 10, 1), 0.5, 1e-12);
-  EXPECT_NEAR(detection_probability(contrast, 0.1, 40, 0.5), 0.5, 1e-12);
-  EXPECT_LT(detection_probability(contrast, 0.3, 10, 1), 0.5);
-  EXPECT_GT(detection_probability(contrast, 0.1, 20, 1), 0.6);
-  EXPECT_EQ(detection_probability(0, 0.1, 10, 1), 0);
-  const double p = detection_probability(contrast, 0.1, 20, 1);
+  // Half of those whose visibility times sensitivity is 5 are seen. CSF 2.5: clutter 0.255.
+  const double contrast = 5 * std::hypot(0.1, 0.17 * 1.5);
+  EXPECT_NEAR(detection_probability(contrast, 0.1, 2.5, 10, 1), 0.5, 1e-12);
+  EXPECT_NEAR(detection_probability(contrast, 0.1, 2.5, 40, 0.5), 0.5, 1e-12);
+  EXPECT_LT(detection_probability(contrast, 0.3, 2.5, 10, 1), 0.5);
+  EXPECT_GT(detection_probability(contrast, 0.1, 2.5, 20, 1), 0.6);
+  EXPECT_GT(detection_probability(contrast, 0.1, 2.0, 10, 1), 0.5);
+  EXPECT_EQ(detection_probability(0, 0.1, 2.5, 10, 1), 0);
+  const double p = detection_probability(contrast, 0.1, 2.5, 20, 1);
   EXPECT_NEAR(std::log(p / (1 - p)), 2.5 * std::log(std::sqrt(2.0)), 1e-9);
 }
 
 TEST(Raters, WithPerfectSightOnlyImaginedEpvsAreAdded) {
   SimulationOptions options = small_options();
   options.rater_sensitivity = 20;
-  options.rater_noise = 0;
+  options.rater_noise = {0};
   options.lacune_confusion = 0;
   double surplus = 0;
   const int n = 120;
@@ -561,6 +598,93 @@ TEST(Raters, TheSliceHoldsFewerThanTheVolume) {
   EXPECT_LT(in_slice, in_volume);
 }
 
+TEST(Raters, ARepeatedRatingKeepsItsShareOfTheError) {
+  SimulationOptions options = small_options();
+  options.mean_count = {15};
+  int differ = 0;
+  int differ_when_nothing_stays = 0;
+  for (int index = 0; index < 15; ++index) {
+    const Participant one = simulate_participant(options, 6, index);
+    const ScanPlan plan = plan_scan(options, 6, one, 0);
+    const std::vector<EpvsInScan> epvs = view_epvs(plan, one);
+    options.rater_sensitivity = 0.5;
+    options.repeat_share = 1;
+    const auto same = rate_scan(options, plan, one, epvs).front().raters;
+    differ += same[1] != same[2] ? 1 : 0;
+    options.repeat_share = 0;
+    const auto fresh = rate_scan(options, plan, one, epvs).front().raters;
+    differ_when_nothing_stays += fresh[1] != fresh[2] ? 1 : 0;
+  }
+  EXPECT_EQ(differ, 0);
+  EXPECT_GT(differ_when_nothing_stays, 5);
+}
+
+TEST(Raters, TheCentrumSemiovaleIsReadInItsOwnSliceAndTheHippocampiWhole) {
+  SimulationOptions options;
+  options.rating = Rating::kSlice;
+  options.scanners = {"philips-1.5t"};
+  options.rater_sensitivity = 20;
+  options.lacunes = 0;
+  const Participant one = simulate_participant(options, 3, 1);
+  const ScanPlan plan = plan_scan(options, 3, one, 0);
+  const Vector3d ventricle = plan.to_world(one.anatomy->ventricle_point(0.62, 1.0));
+  const std::int64_t slice = plan.rated_slice(Region::kCentrumSemiovale).value();
+  EXPECT_NEAR(plan.geometry.to_world(0, 0, slice).z() - ventricle.z(), 10, 5);
+  EXPECT_GT(slice, plan.commissure_slice());
+  EXPECT_FALSE(plan.rated_slice(Region::kHippocampi).has_value());
+  for (const RegionScore& score : rate_scan(options, plan, one, view_epvs(plan, one))) {
+    if (score.region == Region::kHippocampi || score.region == Region::kMidbrain) {
+      EXPECT_EQ(score.true_count_slice, score.true_count);
+    }
+  }
+}
+
+/// ICC(2,1) of two columns.
+double agreement(const std::vector<std::array<double, 2>>& pairs) {
+  const auto n = static_cast<double>(pairs.size());
+  Eigen::Vector2d rater = Eigen::Vector2d::Zero();
+  for (const auto& pair : pairs) rater += Eigen::Vector2d(pair[0], pair[1]) / n;
+  double rows = 0;
+  double errors = 0;
+  for (const auto& pair : pairs) {
+    const double row = (pair[0] + pair[1]) / 2 - rater.mean();
+    rows += 2 * row * row / (n - 1);
+    for (int i = 0; i < 2; ++i) {
+      const double error = pair[static_cast<std::size_t>(i)] - row - rater[i];
+      errors += error * error / (n - 1);
+    }
+  }
+  const double between = n * (rater.array() - rater.mean()).square().sum();
+  return (rows - errors) / (rows + errors + 2 * (between - errors) / n);
+}
+
+TEST(Raters, OfPresetP1AgreeAsItsTable2) {
+  const SimulationOptions options = SimulationOptions::preset(PhantomPreset::kP1);
+  std::array<std::vector<std::array<double, 2>>, 3> pairs;  // A-B1, A-B2, B1-B2
+  double highest = 0;
+  const int n = 250;
+  for (int index = 0; index < n; ++index) {
+    const Participant one = simulate_participant(options, 1, index);
+    const ScanPlan plan = plan_scan(options, 1, one, 0);
+    const auto counts = rate_scan(options, plan, one, view_epvs(plan, one)).front().raters;
+    const std::array<double, 3> c = {static_cast<double>(counts[0]), static_cast<double>(counts[1]),
+                                     static_cast<double>(counts[2])};
+    pairs[0].push_back({c[0], c[1]});
+    pairs[1].push_back({c[0], c[2]});
+    pairs[2].push_back({c[1], c[2]});
+    highest = std::max(highest, c[0]);
+  }
+  // Within 4 standard errors of Fisher's z.
+  const std::array<double, 3> published = {0.70, 0.68, 0.80};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_NEAR(std::atanh(agreement(pairs[i])), std::atanh(published[i]), 4 / std::sqrt(n - 3.0))
+        << i;
+  }
+  EXPECT_GT(agreement(pairs[2]), agreement(pairs[0]));
+  EXPECT_GT(highest, 12);
+  EXPECT_LT(highest, 45);
+}
+
 TEST(SimulationOptions, ContradictionsAreNamed) {
   const auto refuses = [](auto change, const std::vector<std::string>& texts) {
     SimulationOptions options;
@@ -585,8 +709,12 @@ TEST(SimulationOptions, ContradictionsAreNamed) {
   only_bg.regions = {"bg"};
   EXPECT_NO_THROW(only_bg.validate());  // without --mean-count
   refuses([](O& o) { o.mean_count = {1, 2}; }, {"mean-count has 2 values for 4 regions"});
-  EXPECT_NO_THROW(SimulationOptions::preset(PhantomPreset::kDefault).validate());
-  EXPECT_NO_THROW(SimulationOptions::preset(PhantomPreset::kDemo).validate());
+  refuses([](O& o) { o.dispersion = {}; }, {"dispersion has 0 values for 4 regions"});
+  refuses([](O& o) { o.rater_noise = {1, 2, 3}; }, {"rater-noise has 3 values for 4 regions"});
+  refuses([](O& o) { o.brightness_range = {0.5, 0.2}; }, {"brightness-range", "0.5", "0.2"});
+  for (const auto& [preset, name] : names_of(PhantomPreset())) {
+    EXPECT_NO_THROW(SimulationOptions::preset(preset).validate()) << name;
+  }
 }
 
 }  // namespace
