@@ -206,6 +206,9 @@ Anatomy::Anatomy(const HeadShape& shape, std::uint64_t seed) : shape_(shape) {
   folds_ = SmoothField(random, low, high, 10.0);
   fold_depth_ = SmoothField(random, low, high, 18.0);
   texture_ = SmoothField(random, low, high, 5.0);
+  if (shape.deep_texture > 0) {
+    iron_ = SmoothField(random, {-45, -50, -30}, {45, 45, 45}, 2.6);
+  }
 }
 
 Vector3d Anatomy::to_canonical(const Vector3d& head) const {
@@ -327,6 +330,12 @@ TissueSample Anatomy::sample(const Vector3d& head, const TissueTable& brightness
     paint(stem, Tissue::kBrainStem);
   }
   if (near_centre(m)) paint_deep(m, paint);
+  const Tissue tissue = paint.result.tissue;
+  if (shape_.deep_texture > 0 && tissue >= Tissue::kThalamus && tissue <= Tissue::kAccumbens) {
+    const float contrast = brightness[static_cast<std::size_t>(Tissue::kCsf)] -
+                           brightness[static_cast<std::size_t>(Tissue::kWhiteMatter)];
+    paint.result.brightness += static_cast<float>(shape_.deep_texture * iron_(q)) * contrast;
+  }
   paint.result.brightness *= 1.0F + 0.012F * static_cast<float>(texture_(head));
   return paint.result;
 }

@@ -59,6 +59,7 @@ struct HeadShape {
   double ventricle_size = 1.0;                     ///< factor on the radius of the ventricles
   double sulcus_half_width_mm = 0.7;
   double deformation_mm = 2.0;  ///< amplitude of the smooth deformation
+  double deep_texture = 0;  ///< of deep grey matter, part of the contrast of CSF to white matter
 };
 
 struct TissueSample {
@@ -109,6 +110,7 @@ class Anatomy {
   SmoothField folds_;
   SmoothField fold_depth_;
   SmoothField texture_;
+  SmoothField iron_;
 };
 
 }  // namespace epvs::data

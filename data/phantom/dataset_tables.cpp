@@ -166,12 +166,15 @@ void write_truth_lesions(const SimulationJob& job, const SimulationSummary& summ
   DescribedTable table = keyed_table(job.options.rescans > 0);
   table.column("kind", "what it is; none of them is an EPVS")
       .levels({{"lacune", "fluid, 3 to 8 mm, dark rim"},
-               {"white_matter", "white matter hyperintensity, soft border"}})
+               {"white_matter", "white matter hyperintensity, soft border"},
+               {"flow_void", "small dark vessel of the basal ganglia"},
+               {"bright_vessel", "small bright vessel of the basal ganglia"}})
       .column("region", "counted region that holds its centre, or n/a")
       .column("x", "centre, RAS world of the scan", "mm")
       .column("y", "centre, RAS world of the scan", "mm")
       .column("z", "centre, RAS world of the scan", "mm")
-      .column("radius_x_mm", "half axis of the ellipsoid along the head's x", "mm")
+      .column("radius_x_mm",
+              "half axis of the ellipsoid along the head's x; of a vessel its radius", "mm")
       .column("radius_y_mm", "half axis of the ellipsoid along the head's y", "mm")
       .column("radius_z_mm", "half axis of the ellipsoid along the head's z", "mm");
   for (const ParticipantRecord& record : summary.participants) {
@@ -182,6 +185,14 @@ void write_truth_lesions(const SimulationJob& job, const SimulationSummary& summ
         row.push_back(lesion.region);
         append(row, scan.plan.to_world(lesion.centre));
         append(row, lesion.radii_mm);
+        table.table().add_row(std::move(row));
+      }
+      for (const Vessel& vessel : record.participant.vessels) {
+        std::vector<std::string> row = keys(scan.plan);
+        row.emplace_back(vessel.bright ? "bright_vessel" : "flow_void");
+        row.emplace_back("bg");
+        append(row, scan.plan.to_world(vessel.line[vessel.line.size() / 2]));
+        append(row, Eigen::Vector3d::Constant(vessel.diameter_mm / 2));
         table.table().add_row(std::move(row));
       }
     }
@@ -199,6 +210,10 @@ void write_truth_scans(const SimulationJob& job, const SimulationSummary& summar
       .column("ac_slice", "stored z index of the slice of the anterior commissure")
       .column("cso_slice", "stored z index of the slice 1 cm above the lateral ventricles")
       .column("gain", "stored value of white matter without bias field")
+      .column("field_t", "field strength", "tesla")
+      .column("repetition_time_ms", "TR", "ms")
+      .column("echo_time_ms", "TE", "ms")
+      .column("slice_thickness_mm", "width of the slice profile at half its height", "mm")
       .column("noise", "standard deviation of the complex noise, white matter = 1")
       .column("bias", "amplitude of the bias field")
       .column("not_placed", "EPVS that were drawn but found no room; not in any count");
@@ -217,6 +232,11 @@ void write_truth_scans(const SimulationJob& job, const SimulationSummary& summar
       row.push_back(std::to_string(scan.plan.commissure_slice()));
       row.push_back(std::to_string(*scan.plan.rated_slice(Region::kCentrumSemiovale)));
       row.push_back(rounded(scan.plan.gain, 1));
+      for (const double value :
+           {scan.plan.profile.field_strength_t, scan.plan.profile.repetition_time_ms,
+            scan.plan.profile.echo_time_ms, scan.plan.profile.slice_thickness_mm}) {
+        row.push_back(rounded(value, 2));
+      }
       row.push_back(format_number(scan.plan.profile.noise));
       row.push_back(format_number(scan.plan.profile.bias));
       row.push_back(std::to_string(record.participant.not_placed));

@@ -115,7 +115,20 @@ void declare_scans(SimulationOptions& options, core::ParameterTable& table) {
       .add("lesions.white_matter_lesions", &options.white_matter_lesions,
            "mean number of white matter hyperintensities at age 70")
       .range(0, 60);
+  table
+      .add("lesions.vessels", &options.vessels,
+           "mean number of small vessels in the basal ganglia: most dark (flow voids), some bright")
+      .range(0, 100);
 
+  table.add("scan.randomise", &options.randomise,
+            "draws field, TR, TE, voxels, slice profile, noise and bias anew for every scan, wide; "
+            "then voxels and noise are scaled as below");
+  table
+      .add(
+          "scan.texture", &options.texture,
+          "standard deviation of the brightness of deep grey matter from place to place (iron), as "
+          "part of the contrast of CSF to white matter")
+      .range(0, 0.5);
   table.add("scan.field_of_view", &options.field_of_view,
             "head, or a box of 104 x 88 x 62 mm around the basal ganglia");
   table.add("scan.voxel_scale", &options.voxel_scale, "factor on the voxel size of every profile")
@@ -190,109 +203,6 @@ void SimulationOptions::declare(core::ParameterTable& table) {
   declare_epvs(*this, table);
   declare_scans(*this, table);
   declare_raters(*this, table);
-}
-
-namespace {
-
-/// Basal ganglia on coarse voxels, with EPVS that a small network learns to count.
-SimulationOptions demo() {
-  SimulationOptions options;
-  options.participants = 240;
-  options.regions = {"bg"};
-  options.field_of_view = FieldOfView::kBasalGanglia;
-  options.mean_count = {8};
-  options.voxel_scale = 2.2;
-  options.max_slice_mm = 1.8;
-  options.anatomy_grid_mm = 1.2;
-  options.noise_scale = 0.7;
-  options.brightness_range = {0.85, 1.0};
-  options.cluster_fraction = 0;
-  options.diameter_mean_mm = 2.3;
-  options.diameter_sd_mm = 0.4;
-  options.diameter_range_mm = {1.6, 3.0};
-  options.length_range_mm = {4.0, 9.0};
-  options.minimum_gap_mm = 2.5;
-  options.rater_sensitivity = 1.5;
-  return options;
-}
-
-/// Raters and numbers of EPVS fitted to the agreement that the papers print: docs/phantom.md.
-SimulationOptions p1() {
-  SimulationOptions options;
-  options.participants = 2040;  // 2017, and 23 scanned twice
-  options.rescans = 23;
-  options.scanners = {"research-pd-1.5t"};
-  options.regions = {"bg"};
-  options.field_of_view = FieldOfView::kBasalGanglia;
-  options.age_mean_years = 72;
-  options.age_sd_years = 8;
-  options.age_min_years = 60;
-  options.age_max_years = 96;
-  options.mean_count = {9};
-  options.dispersion = {1.7};
-  options.zero_fraction = 0.05;
-  options.minimum_gap_mm = 0.5;
-  options.rating = Rating::kSlice;
-  options.rater_sensitivity = 4.8;
-  options.rater_noise = {0.8};
-  options.slice_error_mm = 3.4;
-  options.repeat_ratings = true;
-  options.repeat_share = 0.5;
-  return options;
-}
-
-/// P2's 76 clinical scans.
-SimulationOptions p2() {
-  SimulationOptions options;
-  options.participants = 76;
-  options.scanners = {"clinical"};
-  options.regions = {"cso", "bg", "hippocampi"};
-  options.age_mean_years = 72.6;  // before it is cut to 35-89 years
-  options.age_sd_years = 10.5;
-  options.age_min_years = 35;
-  options.age_max_years = 89;
-  options.mean_count = {25, 15, 6.3};
-  options.dispersion = {3, 6, 4};
-  options.minimum_gap_mm = 0.5;
-  options.lacunes = 2;
-  options.white_matter_lesions = 10;
-  options.rating = Rating::kSlice;
-  options.rater_sensitivity = 6;
-  options.rater_noise = {0.2, 1.2, 0.6};
-  options.slice_error_mm = 2.8;
-  return options;
-}
-
-/// The 1600 scans that P2's networks were trained on.
-SimulationOptions p2_research() {
-  SimulationOptions options = p2();
-  options.participants = 1600;
-  options.scanners = {"research-1.5t"};
-  options.age_mean_years = p1().age_mean_years;
-  options.age_sd_years = p1().age_sd_years;
-  options.age_min_years = p1().age_min_years;
-  options.age_max_years = p1().age_max_years;
-  options.lacunes = SimulationOptions().lacunes;
-  options.white_matter_lesions = SimulationOptions().white_matter_lesions;
-  return options;
-}
-
-}  // namespace
-
-SimulationOptions SimulationOptions::preset(PhantomPreset preset) {
-  switch (preset) {
-    case PhantomPreset::kDefault:
-      return {};
-    case PhantomPreset::kDemo:
-      return demo();
-    case PhantomPreset::kP1:
-      return p1();
-    case PhantomPreset::kP2:
-      return p2();
-    case PhantomPreset::kP2Research:
-      return p2_research();
-  }
-  return {};
 }
 
 void SimulationOptions::validate() const {

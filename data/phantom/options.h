@@ -26,14 +26,14 @@ constexpr auto names_of(Rating) {
       {{Rating::kVolume, "volume"}, {Rating::kSlice, "slice"}});
 }
 
-enum class PhantomPreset { kDefault, kDemo, kP1, kP2, kP2Research };
+enum class PhantomPreset { kDefault, kDemo, kP1, kP2, kP2Research, kRandomised };
 constexpr auto names_of(PhantomPreset) {
-  return std::to_array<core::EnumName<PhantomPreset>>(
-      {{PhantomPreset::kDefault, "default"},
-       {PhantomPreset::kDemo, "demo"},
-       {PhantomPreset::kP1, "p1"},
-       {PhantomPreset::kP2, "p2"},
-       {PhantomPreset::kP2Research, "p2-research"}});
+  return std::to_array<core::EnumName<PhantomPreset>>({{PhantomPreset::kDefault, "default"},
+                                                       {PhantomPreset::kDemo, "demo"},
+                                                       {PhantomPreset::kP1, "p1"},
+                                                       {PhantomPreset::kP2, "p2"},
+                                                       {PhantomPreset::kP2Research, "p2-research"},
+                                                       {PhantomPreset::kRandomised, "randomised"}});
 }
 
 struct SimulationOptions {
@@ -64,12 +64,15 @@ struct SimulationOptions {
   // lesions that are not EPVS
   double lacunes = 1.0;
   double white_matter_lesions = 4.0;
+  double vessels = 12.0;
 
   // scans
   FieldOfView field_of_view = FieldOfView::kHead;
   double voxel_scale = 1.0;
   double max_slice_mm = 100.0;
   std::vector<double> spacing_mm;
+  bool randomise = false;
+  double texture = 0.05;
   double noise_scale = 1.0;
   double bias_scale = 1.0;
   double rotation_degrees = 4.0;

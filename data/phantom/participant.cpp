@@ -226,6 +226,32 @@ void place_white_matter_lesions(const SimulationOptions& options, Random& random
   }
 }
 
+/// Thin tubes of 0.3 to 0.7 mm that run as the EPVS do, a quarter of them bright, clear of EPVS.
+void place_vessels(Random& random, double mean, Participant& participant) {
+  const Anatomy& anatomy = *participant.anatomy;
+  const auto box = anatomy.region_box(Region::kBasalGanglia);
+  const std::int64_t wanted = random.poisson(mean);
+  for (std::int64_t i = 0; i < wanted; ++i) {
+    Vessel vessel;
+    vessel.diameter_mm = random.uniform(0.3, 0.7);
+    vessel.bright = random.flip(0.25);
+    const double length = random.uniform(6, 18);
+    for (int attempt = 0; attempt < 600; ++attempt) {
+      const Vector3d centre = point_in_box(random, box);
+      if (anatomy.region_depth_mm(Region::kBasalGanglia, centre) < 1.0) continue;
+      vessel.line =
+          curved_line(random, centre, vessel_direction(Region::kBasalGanglia, centre), length);
+      const bool clear = std::all_of(
+          participant.epvs.begin(), participant.epvs.end(), [&](const Perivascular& epvs) {
+            return distance_of_lines_mm(epvs.line, vessel.line) > epvs.diameter_mm / 2 + 0.8;
+          });
+      if (!clear) continue;
+      participant.vessels.push_back(std::move(vessel));
+      break;
+    }
+  }
+}
+
 HeadShape head_shape(Random& random, double age, bool female) {
   const double decades = (age - kReferenceAge) / 10.0;
   HeadShape shape;
@@ -300,7 +326,8 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
       turn[order.permutation(scanners)[static_cast<std::size_t>(index) % scanners]];
   participant.sessions = index < options.rescans ? 2 : 1;
 
-  const HeadShape shape = head_shape(random, participant.age_years, participant.female);
+  HeadShape shape = head_shape(random, participant.age_years, participant.female);
+  shape.deep_texture = options.texture;
   participant.anatomy = std::make_shared<const Anatomy>(shape, own);
 
   const double decades = (participant.age_years - kReferenceAge) / 10.0;
@@ -320,6 +347,7 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
   place_lacunes(options, lesions, options.lacunes * lesion_age, participant);
   place_white_matter_lesions(options, lesions, options.white_matter_lesions * lesion_age,
                              participant.age_years, participant);
+  place_vessels(lesions, options.vessels, participant);
   return participant;
 }
 

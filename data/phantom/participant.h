@@ -39,6 +39,13 @@ struct Lesion {
   std::string region;  ///< the counted region it lies in, or `n/a`
 };
 
+/// A small artery or vein of the basal ganglia: a flow void (dark) or slow flow (bright).
+struct Vessel {
+  std::vector<Eigen::Vector3d> line;  ///< points of the centre line, head coordinates, mm
+  double diameter_mm = 0;
+  bool bright = false;
+};
+
 struct Participant {
   std::string id;  ///< sub-0001
   double age_years = 0;
@@ -48,6 +55,7 @@ struct Participant {
   std::shared_ptr<const Anatomy> anatomy;
   std::vector<Perivascular> epvs;
   std::vector<Lesion> lesions;
+  std::vector<Vessel> vessels;
   int not_placed = 0;  ///< EPVS that were drawn but found no room; not part of the truth
 
   int count(Region region) const;

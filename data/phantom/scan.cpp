@@ -53,12 +53,12 @@ struct SliceSample {
   double offset_mm;
   double weight;
 };
-std::vector<SliceSample> through_slice(double thickness_mm, double step_mm) {
-  const double reach = 1.2 * thickness_mm;  // where slice_profile is above 0
+std::vector<SliceSample> through_slice(double thickness_mm, double edge, double step_mm) {
+  const double reach = (1.0 + edge) * thickness_mm;  // where slice_profile is above 0
   std::vector<SliceSample> list;
   double sum = 0;
   for (const double offset : spread(reach, samples(reach, step_mm))) {
-    list.push_back({offset, slice_profile(offset, thickness_mm)});
+    list.push_back({offset, slice_profile(offset, thickness_mm, edge)});
     sum += list.back().weight;
   }
   for (SliceSample& one : list) one.weight /= sum;
@@ -201,7 +201,8 @@ void sample_anatomy(const SimulationOptions& options, const ScanPlan& plan,
   const Eigen::Matrix3d turn = plan.head_to_world.topLeftCorner<3, 3>().transpose() * inverse;
   const auto ys = spread(spacing.y(), samples(spacing.y(), coarse));
   const auto xs = spread(spacing.x(), samples(spacing.x(), coarse));
-  for (const auto& [dz, weight] : through_slice(plan.profile.slice_thickness_mm, coarse)) {
+  for (const auto& [dz, weight] :
+       through_slice(plan.profile.slice_thickness_mm, plan.profile.slice_edge, coarse)) {
     for (const double dy : ys) {
       for (const double dx : xs) {
         box.push_back({turn * Vector3d(dx, dy, dz),
@@ -233,8 +234,8 @@ void draw_lesion(const ScanPlan& plan, const Lesion& lesion, double csf, Volume<
   const double reach = lesion.radii_mm.maxCoeff() + 2.0;
   const Vector3d centre = plan.to_world(lesion.centre);
   const Vector3d margin = Vector3d::Constant(reach) + 0.5 * plan.geometry.spacing_mm() +
-                          Vector3d(0, 0, 0.6 * plan.profile.slice_thickness_mm);
-  const auto slice = through_slice(plan.profile.slice_thickness_mm, 0.7);
+                          Vector3d(0, 0, 0.8 * plan.profile.slice_thickness_mm);
+  const auto slice = through_slice(plan.profile.slice_thickness_mm, plan.profile.slice_edge, 0.7);
   const double smallest = lesion.radii_mm.minCoeff();
   for_voxels_in_box(
       plan.geometry, centre - margin, centre + margin,
@@ -258,6 +259,18 @@ void draw_lesion(const ScanPlan& plan, const Lesion& lesion, double csf, Volume<
         value +=
             static_cast<float>(core * strength * std::max(0.0, csf - static_cast<double>(value)));
       });
+}
+
+void draw_vessel(const ScanPlan& plan, const Vessel& vessel, double csf, Volume<float>& image) {
+  std::vector<Vector3d> line;
+  for (const Vector3d& point : vessel.line) line.push_back(plan.to_world(point));
+  for (const FilledVoxel& voxel :
+       fill_tube(plan.geometry, plan.profile.slice_thickness_mm, plan.profile.slice_edge, line,
+                 vessel.diameter_mm / 2)) {
+    float& value = image.voxels[voxel.offset];
+    const float target = vessel.bright ? value + 0.4F * (static_cast<float>(csf) - value) : 0.1F;
+    value += voxel.fraction * (target - value);
+  }
 }
 
 }  // namespace
@@ -292,6 +305,10 @@ ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
   if (participant.anatomy) plan.cso_level_mm = participant.anatomy->centrum_semiovale_level_mm();
   plan.profile = scanner_profile(participant.scanner);
   ScannerProfile& profile = plan.profile;
+  if (options.randomise) {
+    Random scanner(core::mix_seed(plan.seed, {"scanner"}));
+    profile = randomised(profile, scanner);
+  }
   profile.noise *= options.noise_scale;
   profile.bias *= options.bias_scale;
   double y_mm = 0;
@@ -335,14 +352,15 @@ ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
 }
 
 std::vector<FilledVoxel> fill_tube(const Geometry& geometry, double slice_thickness_mm,
-                                   const std::vector<Vector3d>& world_line, double radius_mm) {
+                                   double slice_edge, const std::vector<Vector3d>& world_line,
+                                   double radius_mm) {
   std::vector<FilledVoxel> filled;
   const Vector3d spacing = geometry.spacing_mm();
-  const Vector3d box(spacing.x(), spacing.y(), 1.2 * slice_thickness_mm);
+  const Vector3d box(spacing.x(), spacing.y(), (1.0 + slice_edge) * slice_thickness_mm);
   const double step = std::max(0.25, 0.4 * radius_mm);
   const auto xs = spread(box.x(), samples(box.x(), step));
   const auto ys = spread(box.y(), samples(box.y(), step));
-  const auto zs = through_slice(slice_thickness_mm, step);
+  const auto zs = through_slice(slice_thickness_mm, slice_edge, step);
   const double softness = 1.0 / step;
   const double half_diagonal = 0.5 * box.norm();
   Vector3d low = world_line.front();
@@ -377,8 +395,8 @@ std::vector<EpvsInScan> view_epvs(const ScanPlan& plan, const Participant& parti
   for (const Perivascular& epvs : participant.epvs) {
     EpvsInScan& view = views.emplace_back();
     for (const Vector3d& point : epvs.line) view.world_line.push_back(plan.to_world(point));
-    view.voxels = fill_tube(plan.geometry, plan.profile.slice_thickness_mm, view.world_line,
-                            epvs.diameter_mm / 2);
+    view.voxels = fill_tube(plan.geometry, plan.profile.slice_thickness_mm, plan.profile.slice_edge,
+                            view.world_line, epvs.diameter_mm / 2);
     for (const FilledVoxel& voxel : view.voxels) {
       view.peak_fraction = std::max(view.peak_fraction, static_cast<double>(voxel.fraction));
     }
@@ -410,6 +428,8 @@ SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan
       value += voxel.fraction * part * std::max(0.0F, static_cast<float>(csf) - value);
     }
   }
+
+  for (const Vessel& vessel : participant.vessels) draw_vessel(plan, vessel, csf, image);
 
   // Receive field: a smooth factor over some 90 mm. Rician noise: the magnitude of a complex
   // signal.

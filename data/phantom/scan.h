@@ -48,6 +48,7 @@ struct FilledVoxel {
 /// Voxels that a tube of `radius_mm` about `world_line` (mm) fills, by subsampling each voxel's box
 /// at a quarter of a millimetre or a fifth of the diameter, whichever is larger.
 std::vector<FilledVoxel> fill_tube(const Geometry& geometry, double slice_thickness_mm,
+                                   double slice_edge,
                                    const std::vector<Eigen::Vector3d>& world_line,
                                    double radius_mm);
 

@@ -1,6 +1,7 @@
 #include "data/phantom/scanner.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -9,8 +10,6 @@
 namespace epvs::data {
 
 namespace {
-
-constexpr double kSliceEdge = 0.2;  ///< width of a slice's edge, part of its thickness
 
 TissueParameters mixed(const TissueParameters& a, const TissueParameters& b, double part_of_b) {
   const auto blend = [&](double x, double y) { return x + part_of_b * (y - x); };
@@ -137,8 +136,28 @@ TissueTable tissue_brightness(const ScannerProfile& profile, double age_years) {
   return table;
 }
 
-double slice_profile(double offset_mm, double thickness_mm) {
-  const double from_edge = (std::abs(offset_mm) / thickness_mm - 0.5) / kSliceEdge;
+ScannerProfile randomised(const ScannerProfile& profile, core::Random& random) {
+  const auto log_uniform = [&](double low, double high) {
+    return std::exp(random.uniform(std::log(low), std::log(high)));
+  };
+  ScannerProfile drawn = profile;
+  drawn.field_strength_t =
+      std::array{1.0, 1.5, 3.0}[static_cast<std::size_t>(random.integer(0, 2))];
+  drawn.repetition_time_ms = log_uniform(2500, 12000);
+  drawn.echo_time_ms = random.uniform(45, 130);
+  drawn.in_plane_mm = random.uniform(0.39, 0.85);
+  const bool thin = random.flip(0.4);
+  drawn.slice_thickness_mm = thin ? random.uniform(0.8, 2.0) : random.uniform(2.5, 6.0);
+  drawn.slice_spacing_mm = drawn.slice_thickness_mm * (thin ? 1.0 : random.uniform(1.0, 1.25));
+  drawn.slice_edge = random.uniform(0.05, 0.6);
+  drawn.noise = log_uniform(0.015, 0.12);
+  drawn.bias = random.uniform(0, 0.3);
+  drawn.left_to_right = random.flip(0.5);
+  return drawn;
+}
+
+double slice_profile(double offset_mm, double thickness_mm, double edge) {
+  const double from_edge = (std::abs(offset_mm) / thickness_mm - 0.5) / edge;
   if (from_edge <= -0.5) return 1;
   if (from_edge >= 0.5) return 0;
   return 0.5 * (1.0 - std::sin(M_PI * from_edge));

@@ -35,6 +35,7 @@ struct ScannerProfile {
   double bias = 0.10;               ///< amplitude of the logarithm of the bias field
   bool left_to_right = true;        ///< stored order of x: true = RAS, false = LAS
   int clinical_share = 0;           ///< of 76 scans of the mixture `clinical`
+  double slice_edge = 0.2;          ///< width of a slice's edge, part of its thickness
 
   /// Proton density weighting, where the echo comes before 40 ms: the scan's name ends in _PDw.
   bool is_pdw() const { return echo_time_ms < 40; }
@@ -48,7 +49,10 @@ const ScannerProfile& scanner_profile(const std::string& name);
 TissueTable tissue_brightness(const ScannerProfile& profile, double age_years);
 
 /// Height of the slice profile at an offset from the slice's centre: a top-hat whose edges are
-/// raised cosines a fifth of the thickness wide; half height at half the thickness.
-double slice_profile(double offset_mm, double thickness_mm);
+/// raised cosines, `edge` of the thickness wide; half height at half the thickness.
+double slice_profile(double offset_mm, double thickness_mm, double edge);
+
+/// The profile with field, TR, TE, voxels, slice profile, noise and bias drawn anew, wide.
+ScannerProfile randomised(const ScannerProfile& profile, core::Random& random);
 
 }  // namespace epvs::data

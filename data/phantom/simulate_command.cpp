@@ -85,7 +85,8 @@ void SimulateCommand::declare(core::CommandLine& line) {
       "default: whole heads on three scanners; demo: basal ganglia, coarse voxels, EPVS that a "
       "small network learns to count; p1: P1's scanner, ages and raters, basal ganglia only; p2: "
       "P2's 76 clinical scans of nine scanners with two raters; p2-research: the 1600 scans that "
-      "P2 trained on. Other options override the preset");
+      "P2 trained on; randomised: every scan from its own scanner, wide. Other options override "
+      "the preset");
   line.option("--no-scans", &no_scans_,
               "write no scans and label maps, only tables (and --cohort)");
   line.heading("Cohort file");
@@ -140,6 +141,7 @@ void SimulateCommand::run(core::Context& context) {
   context.begin(fmt::format("{} participants, {} scans, scanners {}, regions {}, seed {}",
                             job.options.participants, scans, core::join(job.options.scanners, ", "),
                             core::join(job.options.regions, ", "), job.seed));
+  if (job.options.randomise) context.log.info("  every scan draws its own scanner, for example:");
   for (const auto& [name, share] : job.options.scanner_shares()) {
     Participant example;
     example.id = participant_name(0);

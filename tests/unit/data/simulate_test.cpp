@@ -65,8 +65,9 @@ TEST(FillTube, AStraightTubeWithRoundEndsHasItsVolume) {
                            static_cast<std::int64_t>(30 / spacing.y()),
                            static_cast<std::int64_t>(30 / spacing.z())};
       const Geometry geometry = grid(shape, spacing);
-      EXPECT_NEAR(filled_mm3(geometry, fill_tube(geometry, spacing.z(), line, radius)) / volume,
-                  1.0, 0.03)
+      EXPECT_NEAR(
+          filled_mm3(geometry, fill_tube(geometry, spacing.z(), 0.2, line, radius)) / volume, 1.0,
+          0.03)
           << "radius " << radius << " spacing " << spacing.transpose();
     }
   }
@@ -74,7 +75,8 @@ TEST(FillTube, AStraightTubeWithRoundEndsHasItsVolume) {
 
 TEST(FillTube, AThinTubeAcrossASliceFillsItsCrossSection) {
   const Geometry geometry = grid({9, 9, 3}, {2, 2, 4});
-  const std::vector<FilledVoxel> voxels = fill_tube(geometry, 4.0, {{8, 8, -20}, {8, 8, 40}}, 0.5);
+  const std::vector<FilledVoxel> voxels =
+      fill_tube(geometry, 4.0, 0.2, {{8, 8, -20}, {8, 8, 40}}, 0.5);
   ASSERT_EQ(voxels.size(), 3U);  // one voxel in each slice
   for (const FilledVoxel& voxel : voxels) {
     EXPECT_NEAR(voxel.fraction, M_PI * 0.25 / 4.0, 0.006);
@@ -84,8 +86,9 @@ TEST(FillTube, AThinTubeAcrossASliceFillsItsCrossSection) {
 TEST(FillTube, AGapBetweenSlicesHidesWhatLiesInIt) {
   const Geometry geometry = grid({9, 9, 5}, {1, 1, 5});
   const std::vector<Vector3d> in_gap = {{3, 4, 7.5}, {5, 4, 7.5}};
-  EXPECT_TRUE(fill_tube(geometry, 3.0, in_gap, 0.5).empty());  // slices end at 6.5 and begin at 8.5
-  EXPECT_FALSE(fill_tube(geometry, 5.0, in_gap, 0.5).empty());
+  EXPECT_TRUE(
+      fill_tube(geometry, 3.0, 0.2, in_gap, 0.5).empty());  // slices end at 6.5 and begin at 8.5
+  EXPECT_FALSE(fill_tube(geometry, 5.0, 0.2, in_gap, 0.5).empty());
 }
 
 TEST(Anatomy, IsSymmetricWithoutDeformation) {
@@ -341,11 +344,11 @@ TEST(Scanner, SharesAreKeptAndRead) {
 }
 
 TEST(Scanner, TheSliceProfileIsHalfAsHighAtHalfTheThickness) {
-  EXPECT_EQ(slice_profile(0, 4), 1);
-  EXPECT_NEAR(slice_profile(-2, 4), 0.5, 1e-12);
-  EXPECT_EQ(slice_profile(2.41, 4), 0);
+  EXPECT_EQ(slice_profile(0, 4, 0.2), 1);
+  EXPECT_NEAR(slice_profile(-2, 4, 0.2), 0.5, 1e-12);
+  EXPECT_EQ(slice_profile(2.41, 4, 0.2), 0);
   double area = 0;
-  for (double z = -3; z < 3; z += 0.001) area += 0.001 * slice_profile(z, 4);
+  for (double z = -3; z < 3; z += 0.001) area += 0.001 * slice_profile(z, 4, 0.2);
   EXPECT_NEAR(area, 4, 0.002);
 }
 
@@ -493,6 +496,68 @@ TEST(RenderScan, LabelsAndBrightnessAreThoseOfTheTissue) {
     EXPECT_NEAR(median / (quiet.plan.gain * table[static_cast<std::size_t>(tissue)]), 1, 0.06)
         << label;
   }
+}
+
+TEST(RenderScan, FlowVoidsAreDarkAndDeepGreyMatterHasTexture) {
+  Quiet quiet;
+  quiet.participant.lesions.clear();
+  quiet.participant.epvs.clear();
+  const SimulatedScan without = render_scan(quiet.options, quiet.plan, quiet.participant, {});
+  for (const bool bright : {false, true}) {
+    Vessel vessel{{{24, 0, -6}, {24, 0, 8}}, 0.6, bright};
+    quiet.participant.vessels = {vessel};
+    const SimulatedScan with = render_scan(quiet.options, quiet.plan, quiet.participant, {});
+    int changed = 0;
+    for (std::size_t i = 0; i < with.t2w.voxels.size(); ++i) {
+      if (with.t2w.voxels[i] == without.t2w.voxels[i]) continue;
+      ++changed;
+      ASSERT_EQ(with.t2w.voxels[i] > without.t2w.voxels[i], bright);
+    }
+    EXPECT_GT(changed, 5);
+  }
+  HeadShape plain;
+  HeadShape textured;
+  textured.deep_texture = 0.1;
+  const TissueTable table = tissue_brightness(quiet.plan.profile, 70);
+  double squares = 0;
+  int count = 0;
+  const Anatomy a(plain, 3);
+  const Anatomy b(textured, 3);
+  for (double y = -6; y < 6; y += 0.7) {
+    for (double z = -4; z < 4; z += 0.7) {
+      const double change =
+          b.sample({24, y, z}, table, 1).brightness - a.sample({24, y, z}, table, 1).brightness;
+      squares += change * change;
+      ++count;
+    }
+  }
+  const double contrast = table[static_cast<std::size_t>(Tissue::kCsf)] - 1;
+  EXPECT_GT(std::sqrt(squares / count), 0.03 * contrast);
+  EXPECT_LT(std::sqrt(squares / count), 0.12 * contrast);
+  const Vector3d white(30, -40, 35);
+  EXPECT_EQ(a.sample(white, table, 1).brightness, b.sample(white, table, 1).brightness);
+}
+
+TEST(ScanPlan, RandomisedScansDifferAndAreAFunctionOfTheSeed) {
+  SimulationOptions options = SimulationOptions::preset(PhantomPreset::kRandomised);
+  std::set<double> echoes;
+  double thinnest = 100;
+  double thickest = 0;
+  for (int index = 0; index < 20; ++index) {
+    Participant one;
+    one.id = participant_name(index);
+    one.scanner = "research-1.5t";
+    const ScanPlan plan = plan_scan(options, 1, one, 0);
+    EXPECT_EQ(plan.profile.echo_time_ms, plan_scan(options, 1, one, 0).profile.echo_time_ms);
+    EXPECT_NE(plan.profile.echo_time_ms, plan_scan(options, 2, one, 0).profile.echo_time_ms);
+    echoes.insert(plan.profile.echo_time_ms);
+    thinnest = std::min(thinnest, plan.profile.slice_thickness_mm);
+    thickest = std::max(thickest, plan.profile.slice_thickness_mm);
+    EXPECT_GE(plan.profile.slice_spacing_mm, plan.profile.slice_thickness_mm);
+  }
+  EXPECT_EQ(echoes.size(), 20U);
+  EXPECT_LT(thinnest, 2);
+  EXPECT_GT(thickest, 4);
 }
 
 TEST(RenderScan, NoiseInAirIsRayleigh) {
