@@ -143,6 +143,10 @@ RunningProgram& RunningProgram::operator=(RunningProgram&& other) noexcept {
   return *this;
 }
 
+int RunningProgram::id() const {
+  return state_->child.id();
+}
+
 bool RunningProgram::running() {
   std::error_code ignored;
   return state_->child.running(ignored);

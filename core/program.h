@@ -43,6 +43,8 @@ class RunningProgram {
   RunningProgram(RunningProgram&&) noexcept;
   RunningProgram& operator=(RunningProgram&&) noexcept;
 
+  /// The number of the process.
+  int id() const;
   bool running();
   void send(int signal_number);
   /// Waits for the end. With `stop`, INT and TERM that this program receives are passed on once.

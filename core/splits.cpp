@@ -12,27 +12,17 @@
 
 namespace epvs::core {
 
-namespace {
-
-const std::vector<std::string> kSplitNames = {"train", "validation", "test"};
-
-}  // namespace
-
 Splits::Splits(std::vector<SplitRow> rows, std::string source)
     : source_(std::move(source)), rows_(std::move(rows)) {
-  std::map<std::tuple<int, int, std::string>, std::string> seen;
+  std::map<std::tuple<int, int, std::string>, Split> seen;
   for (const SplitRow& row : rows_) {
-    if (std::find(kSplitNames.begin(), kSplitNames.end(), row.split) == kSplitNames.end()) {
-      throw InputError(fmt::format("{}: {} has split '{}', one of {} was expected", source_,
-                                   row.participant_id, row.split, join(kSplitNames, ", ")));
-    }
     const auto [previous, inserted] =
         seen.emplace(std::tuple(row.repeat, row.fold, row.participant_id), row.split);
     if (!inserted) {
-      throw InputError(
-          fmt::format("{}: {} is in {} and in {} of repeat {}, fold {}", source_,
-                      row.participant_id, previous->second, row.split, row.repeat, row.fold),
-          "each participant belongs to one split only");
+      throw InputError(fmt::format("{}: {} is in {} and in {} of repeat {}, fold {}", source_,
+                                   row.participant_id, to_text(previous->second),
+                                   to_text(row.split), row.repeat, row.fold),
+                       "each participant belongs to one split only");
     }
   }
 }
@@ -41,9 +31,14 @@ Splits Splits::read(const std::filesystem::path& path) {
   const Table table = Table::read(path);
   std::vector<SplitRow> rows;
   for (std::size_t i = 0; i < table.rows(); ++i) {
-    rows.push_back({static_cast<int>(table.integer(i, "repeat")),
-                    static_cast<int>(table.integer(i, "fold")), table.cell(i, "participant_id"),
-                    table.cell(i, "split")});
+    const std::string participant = table.cell(i, "participant_id");
+    try {
+      rows.push_back({static_cast<int>(table.integer(i, "repeat")),
+                      static_cast<int>(table.integer(i, "fold")), participant,
+                      from_text<Split>(table.cell(i, "split"), "split")});
+    } catch (const UsageError& error) {
+      throw InputError(fmt::format("{}: {}: {}", path.string(), participant, error.what()));
+    }
   }
   return Splits(std::move(rows), path.string());
 }
@@ -51,8 +46,8 @@ Splits Splits::read(const std::filesystem::path& path) {
 void Splits::write(const std::filesystem::path& path) const {
   Table table({"repeat", "fold", "participant_id", "split"});
   for (const SplitRow& row : rows_) {
-    table.add_row(
-        {std::to_string(row.repeat), std::to_string(row.fold), row.participant_id, row.split});
+    table.add_row({std::to_string(row.repeat), std::to_string(row.fold), row.participant_id,
+                   to_text(row.split)});
   }
   table.write(path);
 }
@@ -66,11 +61,7 @@ std::vector<std::pair<int, int>> Splits::pairs() const {
   return pairs;
 }
 
-std::vector<std::string> Splits::participants_or_none(int repeat, int fold,
-                                                      const std::string& split) const {
-  if (std::find(kSplitNames.begin(), kSplitNames.end(), split) == kSplitNames.end()) {
-    throw UsageError(fmt::format("unknown split '{}'{}", split, did_you_mean(split, kSplitNames)));
-  }
+std::vector<std::string> Splits::participants_or_none(int repeat, int fold, Split split) const {
   std::vector<std::string> participants;
   bool pair_exists = false;
   for (const SplitRow& row : rows_) {
@@ -87,12 +78,11 @@ std::vector<std::string> Splits::participants_or_none(int repeat, int fold,
   return participants;
 }
 
-std::vector<std::string> Splits::participants(int repeat, int fold,
-                                              const std::string& split) const {
+std::vector<std::string> Splits::participants(int repeat, int fold, Split split) const {
   std::vector<std::string> found = participants_or_none(repeat, fold, split);
   if (found.empty()) {
-    throw InputError(
-        fmt::format("{}: repeat {} fold {} has no {} participants", source_, repeat, fold, split));
+    throw InputError(fmt::format("{}: repeat {} fold {} has no {} participants", source_, repeat,
+                                 fold, to_text(split)));
   }
   return found;
 }

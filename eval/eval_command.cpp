@@ -161,8 +161,7 @@ void EvalCommand::declare_participants(core::CommandLine& line) {
   line.heading("Participants");
   line.option("--splits", &splits_path_, "splits table; only participants of --split are evaluated")
       .unit("FILE");
-  line.option("--split", &join_.split, "split of --splits")
-      .choices({"train", "validation", "test"});
+  line.option("--split", &join_.split, "split of --splits");
   line.option("--fold", &join_.fold,
               "only scores of this fold; without it all folds of the scores (0 where they name "
               "none)")

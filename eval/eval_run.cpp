@@ -64,7 +64,7 @@ Dataset EvalCommand::read_dataset(core::Context& context) {
 void EvalCommand::calibrate(core::Context& context, const std::vector<core::ScoresTable>& tables,
                             Dataset& data) {
   JoinOptions learning = join_;
-  learning.split = calibrate_on_;
+  learning.split = core::from_text<core::Split>(calibrate_on_, "--calibrate-on");
   const core::Table table =
       calibrate_dataset(join(tables, learning), data, calibrated_scorers_, calibration_);
   context.log.info("calibrated on the split '{}':\n{}", calibrate_on_, table.to_aligned());

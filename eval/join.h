@@ -28,7 +28,7 @@ struct JoinOptions {
   /// Participants of `split` of each (repeat, fold); tables without fold and repeat use 0 or the
   /// options above.
   const core::Splits* splits = nullptr;
-  std::string split = "test";
+  core::Split split = core::Split::kTest;
   bool allow_missing = false;
   /// Two scorers are needed, to compare them. Associations, means and repeat scans need one.
   bool needs_pair = true;

@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
 #include "core/text.h"
 #include "models/cohort_tensors.h"
-#include "models/device.h"
 #include "models/precision.h"
 #include "models/torch.h"
+#include "models/torch_setup.h"
 #include "models/weights.h"
 
 namespace epvs::infer {
@@ -68,13 +69,12 @@ InferenceResult scores_of(const Tensor& scores) {
 }  // namespace
 
 struct Ensemble::State {
+  std::vector<fs::path> files;
   std::vector<models::LoadedNetwork> members;
   torch::Device device = torch::kCPU;
   models::Precision precision = models::Precision::kFloat32;
 
   BatchOutput compute(const Tensor& volumes, const InferenceRequest& request) const;
-  /// The same; errors of LibTorch become core::RunError.
-  BatchOutput explained(const Tensor& volumes, const InferenceRequest& request) const;
 };
 
 BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceRequest& request) const {
@@ -120,6 +120,7 @@ Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& devi
   at::set_num_threads(threads);  // Debian's LibTorch starts with one
   state_->device = models::resolve_device(device);
   state_->precision = precision;
+  state_->files = weights;
   models::require_precision(state_->precision, state_->device);
   for (const fs::path& path : weights) {
     state_->members.push_back(models::load_weights(path));
@@ -141,19 +142,14 @@ const models::WeightsMetadata& Ensemble::metadata(std::size_t member) const {
 }
 
 bool Ensemble::has_attention() const {
-  for (const auto& member : state_->members) {
-    if (!member.network->has_attention()) return false;
-  }
-  return true;
+  return std::ranges::all_of(state_->members,
+                             [](const auto& member) { return member.network->has_attention(); });
 }
 
 bool Ensemble::identity_holds() const {
-  for (const auto& member : state_->members) {
-    if (!member.network->has_attention() ||
-        member.metadata.network.pool != models::GlobalPool::kAverage)
-      return false;
-  }
-  return true;
+  return has_attention() && std::ranges::all_of(state_->members, [](const auto& member) {
+           return member.metadata.network.pool == models::GlobalPool::kAverage;
+         });
 }
 
 double Ensemble::identity_scale() const {
@@ -176,51 +172,25 @@ std::string Ensemble::torch_version() {
 
 void Ensemble::require_fit(const data::CohortReader& cohort, const std::string& region,
                            core::Log& log) const {
-  const data::PreprocessingOptions& prepared = cohort.options(region);
-  for (const auto& member : state_->members) {
-    const data::PreprocessingOptions& trained = member.metadata.preprocessing;
-    const std::vector<std::string> problems = trained.differences(prepared);
-    if (!problems.empty()) {
-      throw core::InputError(
-          fmt::format("the weights do not fit the cohort {} (weights first, cohort second): {}",
-                      cohort.path().string(), core::join(problems, "; ")),
-          "prepare the scans with epvs prepare --like WEIGHTS");
-    }
-    const auto& [z, y, x] = member.metadata.network.input_zyx;
-    if (prepared.crop_voxels != std::array<std::int64_t, 3>{x, y, z}) {
-      throw core::InputError(fmt::format(
-          "the network was made for {}x{}x{} voxels, the cohort's crop is {}x{}x{}", x, y, z,
-          prepared.crop_voxels[0], prepared.crop_voxels[1], prepared.crop_voxels[2]));
-    }
-    if (trained.label_source != prepared.label_source) {
-      log.warning("the labels of the region {} come from '{}', the network was trained on '{}'",
-                  region, prepared.label_source, trained.label_source);
-    }
-  }
-}
-
-BatchOutput Ensemble::State::explained(const Tensor& volumes,
-                                       const InferenceRequest& request) const {
-  try {
-    return compute(volumes, request);
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    throw core::RunError(
-        fmt::format("a batch of {} volume(s) failed: {}", volumes.size(0), text),
-        text.find("memory") != std::string::npos ? "take a smaller --batch or --device cpu" : "");
+  for (std::size_t i = 0; i < size(); ++i) {
+    models::require_fit(metadata(i), state_->files[i], cohort.options(region), cohort.path(), log);
   }
 }
 
 void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& request,
                    const Done& done, const Failed& failed) const {
-  if (request.attention && !has_attention()) {
-    throw core::UsageError("attention maps come from gp_unet only; the weights are of " +
-                               core::to_text(metadata(0).network.architecture),
-                           "take --maps saliency");
-  }
+  EPVS_ASSERT(!request.attention || has_attention());
   const models::CohortSource source(cohort, request.region);
   const auto finish = [&](const std::vector<std::size_t>& rows, const Tensor& volumes) {
-    const BatchOutput output = state_->explained(volumes, request);
+    BatchOutput output;
+    try {
+      output = state_->compute(volumes, request);
+    } catch (const c10::Error& error) {
+      const std::string text = error.what_without_backtrace();
+      const bool of_memory = text.find("memory") != std::string::npos;
+      throw core::RunError(fmt::format("a batch of {} volume(s) failed: {}", rows.size(), text),
+                           of_memory ? "take a smaller --batch or --device cpu" : "");
+    }
     for (std::int64_t n = 0; n < std::ssize(rows); ++n) {
       InferenceResult result = scores_of(output.scores.select(1, n).contiguous());
       result.row = rows[n];

@@ -12,7 +12,7 @@
 #include "core/enum_names.h"
 #include "core/log.h"
 #include "data/cohort/cohort.h"
-#include "models/precision_names.h"
+#include "models/network_options.h"
 #include "models/weights_metadata.h"
 
 namespace epvs::infer {
@@ -70,8 +70,7 @@ class Ensemble {
   /// "1.13.0"
   static std::string torch_version();
 
-  /// Throws InputError naming every preprocessing value in which the cohort's region differs from
-  /// what a network was trained on; logs a warning when only the source of the labels differs.
+  /// models::require_fit of every network.
   void require_fit(const data::CohortReader& cohort, const std::string& region,
                    core::Log& log) const;
 

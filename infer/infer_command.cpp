@@ -10,7 +10,6 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/scores.h"
-#include "core/splits.h"
 #include "core/stop.h"
 #include "core/table.h"
 #include "core/text.h"
@@ -40,22 +39,18 @@ Selection select_rows(const data::CohortReader& cohort, const std::string& regio
                       const std::vector<std::string>* participants) {
   const std::vector<data::CohortRow>& rows = cohort.rows(region);
   Selection selection;
-  if (participants == nullptr) {
-    for (std::size_t i = 0; i < rows.size(); ++i) selection.rows.push_back(i);
-    return selection;
-  }
-  const std::set<std::string> wanted(participants->begin(), participants->end());
-  std::set<std::string> found;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!wanted.contains(rows[i].participant_id)) continue;
-    found.insert(rows[i].participant_id);
-    selection.rows.push_back(i);
-  }
-  for (const std::string& participant : *participants) {
-    if (!found.contains(participant)) {
-      selection.missing.push_back(
-          {participant, "", "in the splits, but not in the region " + region + " of the cohort"});
+    if (participants == nullptr ||
+        std::ranges::find(*participants, rows[i].participant_id) != participants->end()) {
+      selection.rows.push_back(i);
     }
+  }
+  if (participants == nullptr) return selection;
+  for (const std::string& participant : *participants) {
+    const auto is_of = [&](std::size_t i) { return rows[i].participant_id == participant; };
+    if (std::ranges::any_of(selection.rows, is_of)) continue;
+    selection.missing.push_back(
+        {participant, "", "in the splits, but not in the region " + region + " of the cohort"});
   }
   return selection;
 }
@@ -118,7 +113,7 @@ void InferCommand::declare(core::CommandLine& line) {
       .required();
   line.option("--region", &region_, "region of the cohort; default: that of the weights");
   line.option("--splits", &splits_, "splits.tsv: score some splits only").unit("FILE");
-  line.option("--split", &split_, "which splits").choices({"train", "validation", "test"});
+  line.option("--split", &split_, "which splits");
   line.option("--fold", &fold_, "fold of the splits").range(0);
   line.option("--repeat", &repeat_, "repeat of the splits").range(0);
   line.heading("Outputs");
@@ -161,8 +156,7 @@ void InferCommand::check_options(const core::Context& context) const {
       }
     }
   }
-  if (!scorer_.empty() && std::find(core::kKeyColumns.begin(), core::kKeyColumns.end(), scorer_) !=
-                              core::kKeyColumns.end()) {
+  if (std::ranges::find(core::kKeyColumns, scorer_) != core::kKeyColumns.end()) {
     throw core::UsageError("--scorer = " + scorer_ + " is the name of a key column",
                            "choose a name of your method, for example gp_unet");
   }
@@ -195,7 +189,7 @@ struct InferCommand::Job {
     std::vector<std::string> participants;
     if (!command.splits_.empty()) {
       const core::Splits splits = core::Splits::read(command.splits_);
-      for (const std::string& split : command.split_) {
+      for (const core::Split split : command.split_) {
         const auto found = splits.participants(command.repeat_, command.fold_, split);
         participants.insert(participants.end(), found.begin(), found.end());
       }
@@ -209,8 +203,9 @@ struct InferCommand::Job {
     }
   }
 
-  bool wants(MapKind kind) const {
-    return std::find(options.maps_.begin(), options.maps_.end(), kind) != options.maps_.end();
+  bool needs_attention() const {
+    return !options.detections_dir_.empty() ||
+           std::ranges::find(options.maps_, MapKind::kAttention) != options.maps_.end();
   }
   MapGrid grid() const { return options.maps_grid_; }
   const data::CohortRow& row(std::size_t index) const { return cohort.rows(region)[index]; }
@@ -261,14 +256,6 @@ struct InferCommand::Job {
     return document;
   }
 
-  core::Json detections_sidecar(const InferenceResult& result) const {
-    core::Json document = sidecar(result);
-    document["description"] = "highest local maxima of the attention map; mm are RAS+ of the scan";
-    document["detection_radius_mm"] = options.detection_radius_mm_;
-    document["provenance"] = context.provenance.to_json();
-    return document;
-  }
-
   void write_outputs(const Ensemble& ensemble, const InferenceResult& result) const {
     const data::CohortRow& r = row(result.row);
     for (const MapKind kind : options.maps_) {
@@ -279,10 +266,14 @@ struct InferCommand::Job {
     if (options.detections_dir_.empty()) return;
     data::Volume<float> map(r.roi);
     map.voxels = result.attention;
+    core::Json document = sidecar(result);
+    document["description"] = "highest local maxima of the attention map; mm are RAS+ of the scan";
+    document["detection_radius_mm"] = options.detection_radius_mm_;
+    document["provenance"] = context.provenance.to_json();
     write_detections(options.detections_dir_, r, region,
                      find_detections(map, cohort.read_soft(region, result.row),
                                      detection_count(result.score), options.detection_radius_mm_),
-                     detections_sidecar(result));
+                     document);
   }
 
   void compute(const Ensemble& ensemble) {
@@ -290,8 +281,8 @@ struct InferCommand::Job {
     request.region = region;
     request.rows = selection.rows;
     request.batch = static_cast<std::size_t>(options.batch_);
-    request.attention = wants(MapKind::kAttention) || !options.detections_dir_.empty();
-    request.saliency = wants(MapKind::kSaliency);
+    request.attention = needs_attention();
+    request.saliency = std::ranges::find(options.maps_, MapKind::kSaliency) != options.maps_.end();
     request.flip_axes = options.flip_axes_;
     const core::StopSignals signals;
     core::Progress progress(context.log, "infer", selection.rows.size(), "scan");
@@ -309,20 +300,15 @@ struct InferCommand::Job {
             failed(result.row, error.what());
             return;
           }
-          InferenceResult kept = result;
-          kept.attention.clear();
-          kept.saliency.clear();
-          results[result.row] = std::move(kept);
+          results[result.row] = {result.row, result.member_scores, result.score, result.sd, {}, {}};
           progress.advance();
         },
         failed);
   }
 
   void write_scores(std::size_t members) const {
-    bool sessions = false;
-    for (const std::size_t index : selection.rows) {
-      sessions = sessions || !row(index).session_id.empty();
-    }
+    const bool sessions = std::ranges::any_of(
+        selection.rows, [&](std::size_t index) { return !row(index).session_id.empty(); });
     const bool splits = !options.splits_.empty();
     std::vector<std::string> columns = {"participant_id"};
     if (sessions) columns.push_back("session_id");
@@ -383,7 +369,7 @@ void InferCommand::run(core::Context& context) {
   job.refuse_existing_maps();
   const Ensemble ensemble(job.files, context.device, context.threads, precision_);
   ensemble.require_fit(job.cohort, job.region, context.log);
-  if ((job.wants(MapKind::kAttention) || !detections_dir_.empty()) && !ensemble.has_attention()) {
+  if (job.needs_attention() && !ensemble.has_attention()) {
     throw core::UsageError(fmt::format("the network {} has no attention map",
                                        core::to_text(ensemble.metadata(0).network.architecture)),
                            "attention maps and detections come from gp_unet; every network has "

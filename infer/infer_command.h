@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/command.h"
+#include "core/splits.h"
 #include "infer/ensemble.h"
 #include "infer/map_writer.h"
 
@@ -26,7 +27,7 @@ class InferCommand : public core::Command {
   std::filesystem::path cohort_;
   std::string region_;
   std::filesystem::path splits_;
-  std::vector<std::string> split_ = {"test"};
+  std::vector<core::Split> split_ = {core::Split::kTest};
   int fold_ = 0;
   int repeat_ = 0;
   std::filesystem::path out_;

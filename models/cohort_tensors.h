@@ -1,4 +1,4 @@
-// Rows of a cohort as tensors, read ahead in a thread. The order of what comes out is the order
+// Rows of a cohort as tensors, read ahead in threads. The order of what comes out is the order
 // asked for; it never depends on timing.
 #pragma once
 
@@ -7,7 +7,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <deque>
+#include <future>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,18 +40,21 @@ class CohortSource : public VolumeSource {
   /// Volumes are kept in memory after their first reading while they all fit in `cache_bytes`;
   /// 0 reads the file each time. Throws UsageError naming the regions that exist.
   CohortSource(const data::CohortReader& reader, std::string region, std::size_t cache_bytes = 0);
-  ~CohortSource() override;
 
-  std::size_t size() const override;
-  std::array<std::int64_t, 3> zyx() const override;
+  std::size_t size() const override { return rows_.size(); }
+  std::array<std::int64_t, 3> zyx() const override { return zyx_; }
   /// Throws InputError naming participant and session when the row cannot be read or holds a value
   /// that is not finite.
   at::Tensor volume(std::size_t row) const override;
   std::string name(std::size_t row) const override;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  const data::CohortReader& reader_;
+  std::string region_;
+  const std::vector<data::CohortRow>& rows_;
+  std::array<std::int64_t, 3> zyx_;
+  mutable std::mutex mutex_;
+  mutable std::vector<at::Tensor> kept_;  ///< by row; empty: nothing is kept
 };
 
 /// Volumes in memory: volumes is (N, 1, Z, Y, X).
@@ -80,18 +85,18 @@ class BatchLoader {
   /// `source` must outlive the loader.
   BatchLoader(const VolumeSource& source, std::vector<std::vector<std::size_t>> batches,
               std::size_t ahead = 2);
-  /// Stops the thread; batches that were not asked for are dropped.
-  ~BatchLoader();
-  BatchLoader(const BatchLoader&) = delete;
-  BatchLoader& operator=(const BatchLoader&) = delete;
 
   /// The next batch, or nothing after the last. Throws what reading it threw; the call after that
   /// goes on with the batch behind it.
   std::optional<Batch> next();
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  void start_one();
+
+  const VolumeSource& source_;
+  std::vector<std::vector<std::size_t>> batches_;
+  std::size_t started_ = 0;
+  std::deque<std::future<Batch>> running_;  ///< their destructors wait for the threads
 };
 
 /// `rows` cut into batches of `size`, the last one shorter where they do not divide.

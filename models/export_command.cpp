@@ -5,8 +5,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "core/text.h"
-#include "models/onnx_writer.h"
-#include "models/torchscript_writer.h"
+#include "models/export_writers.h"
 #include "models/weights_metadata.h"
 
 namespace epvs::models {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace epvs::models {
@@ -16,10 +18,6 @@ class Builder {
 
   explicit Builder(const NetworkOptions& options)
       : options_(options), shapes_{{1, options.input_zyx}} {}
-
-  /// The following layers are computed again together (Layer::part).
-  void new_part() { part_ = next_part_++; }
-  void end_parts() { part_ = -1; }
 
   Value convolution(Value x, const std::string& name, std::int64_t channels,
                     std::int64_t padding = 1) {
@@ -72,10 +70,7 @@ class Builder {
     return push(layer);
   }
   /// The features of average or maximum pooling and the output unit.
-  void pooled_output(Value maps) {
-    end_parts();
-    dense(global_pool(maps), "output", 1, false);
-  }
+  void pooled_output(Value maps) { dense(global_pool(maps), "output", 1, false); }
   std::vector<Layer> take() { return std::move(layers_); }
 
  private:
@@ -87,7 +82,6 @@ class Builder {
     layer.kind = kind;
     layer.inputs = std::move(inputs);
     layer.input = layer.output = shape(layer.inputs.front());
-    layer.part = part_;
     return layer;
   }
   Value push(const Layer& layer) {
@@ -107,14 +101,10 @@ class Builder {
   const NetworkOptions& options_;
   std::vector<LayerShape> shapes_;
   std::vector<Layer> layers_;
-  std::int64_t part_ = -1;
-  std::int64_t next_part_ = 0;
 };
 
 /// P1 section 2.2: blocks of convolutions and max-poolings, then fully connected layers. Channels
-/// double after each block; the last pooling is 4 wide. Pairs of convolutions are computed again
-/// together: of the four large maps of the first block one is kept then, and at most two more are
-/// there at once.
+/// double after each block; the last pooling is 4 wide.
 void add_media2019(const NetworkOptions& options, Builder& builder) {
   const std::int64_t padding = options.padding == Padding::kSame ? 1 : 0;
   const bool ceil = options.pool_rounding == PoolRounding::kCeil;
@@ -122,7 +112,6 @@ void add_media2019(const NetworkOptions& options, Builder& builder) {
   for (std::int64_t block = 0; block < options.blocks; ++block) {
     const std::int64_t channels = std::int64_t{options.first_features} << block;
     for (std::int64_t i = 0; i < options.convolutions_per_block; ++i) {
-      if (i % 2 == 0) builder.new_part();
       x = builder.convolution(x, fmt::format("block{}_conv{}", block + 1, i + 1), channels,
                               padding);
     }
@@ -130,12 +119,10 @@ void add_media2019(const NetworkOptions& options, Builder& builder) {
     x = builder.max_pool(x, fmt::format("block{}_pool", block + 1), last ? 4 : 2, ceil);
   }
   if (options.trailing_convolution) {
-    builder.new_part();
     const std::int64_t channels = std::int64_t{options.first_features} << options.blocks;
     x = builder.convolution(x, "trailing_conv", channels, padding);
     x = builder.max_pool(x, "trailing_pool", 4, ceil);
   }
-  builder.end_parts();
   x = builder.flatten(x);
   for (std::int64_t i = 0; i < std::ssize(options.fully_connected); ++i) {
     x = builder.dense(x, fmt::format("fc{}", i + 1), options.fully_connected[i], true);
@@ -146,12 +133,10 @@ void add_media2019(const NetworkOptions& options, Builder& builder) {
 /// The "CNN" of P2: two pairs of convolutions with a max-pooling between them, global pooling.
 void add_cnn4(const NetworkOptions& options, Builder& builder) {
   const std::int64_t features = options.first_features;
-  builder.new_part();
   Builder::Value x = builder.convolution(Builder::kVolume, "conv1", features);
   x = builder.convolution(x, "conv2", features);
   if (options.concatenates()) x = builder.concat(x, Builder::kVolume, "concat1");
   const Builder::Value pooled = builder.max_pool(x, "pool1", 2);
-  builder.new_part();
   x = builder.convolution(pooled, "conv3", 2 * features);
   x = builder.convolution(x, "conv4", 2 * features);
   if (options.concatenates()) x = builder.concat(x, pooled, "concat2");
@@ -161,16 +146,13 @@ void add_cnn4(const NetworkOptions& options, Builder& builder) {
 /// GP-Unet (P2 section 3.2): down, up, skip connection, global pooling of the last maps.
 void add_gp_unet(const NetworkOptions& options, Builder& builder) {
   const std::int64_t features = options.first_features;
-  builder.new_part();
   Builder::Value skip = builder.convolution(Builder::kVolume, "down_conv1", features);
   skip = builder.convolution(skip, "down_conv2", features);
   if (options.concatenates()) skip = builder.concat(skip, Builder::kVolume, "down_concat");
-  builder.new_part();
   const Builder::Value pooled = builder.max_pool(skip, "down_pool", 2);
   Builder::Value x = builder.convolution(pooled, "bottom_conv1", 2 * features);
   x = builder.convolution(x, "bottom_conv2", 2 * features);
   if (options.concatenates()) x = builder.concat(x, pooled, "bottom_concat");
-  builder.new_part();
   x = builder.upsample(x, skip, "upsample");
   x = builder.concat(x, skip, "skip_concat");
   builder.pooled_output(builder.convolution(x, "up_conv", features));
@@ -219,10 +201,17 @@ std::vector<Layer> layers_of(const NetworkOptions& options) {
   return builder.take();
 }
 
-std::int64_t attention_value(const NetworkOptions& options, const std::vector<Layer>& layers) {
-  if (options.architecture != Architecture::kGpUnet) return -1;
-  EPVS_ASSERT(layers.size() > 2 && layers[layers.size() - 2].kind == LayerKind::kGlobalPool);
-  return layers[layers.size() - 2].inputs.front();
+std::int64_t last_maps(const std::vector<Layer>& layers) {
+  const auto is_head = [](const Layer& layer) {
+    return layer.kind == LayerKind::kGlobalPool || layer.kind == LayerKind::kFlatten;
+  };
+  const auto head = std::ranges::find_if(layers, is_head);
+  EPVS_ASSERT(head != layers.end());
+  return head->inputs.front();
+}
+
+bool has_attention(const NetworkOptions& options) {
+  return options.architecture == Architecture::kGpUnet;
 }
 
 std::int64_t total_parameters(const std::vector<Layer>& layers) {

@@ -1,6 +1,6 @@
 // The networks as lists of layers, from their options alone, without Torch: the one description
 // from which the Torch module (models/network.h), the layer table of `epvs inspect` and the exports
-// (models/onnx_writer.h, models/torchscript_writer.h) are made.
+// (models/export_writers.h) are made.
 #pragma once
 
 #include <array>
@@ -51,9 +51,6 @@ struct Layer {
   bool ceil = false;                            ///< max-pooling
   std::array<std::int64_t, 3> pad = {0, 0, 0};  ///< upsampling
   bool relu = false;                            ///< dense
-  /// Layers that gradient checkpointing computes again together; only the result of the last one is
-  /// kept. -1: the layers behind the last feature maps, which are small.
-  std::int64_t part = -1;
 
   /// "conv3x3x3", "max_pool2", "global_avg_pool", ...
   std::string kind_text(const NetworkOptions& options) const;
@@ -63,9 +60,11 @@ struct Layer {
 /// naming the layer and its input when a convolution or pooling leaves nothing of an axis.
 std::vector<Layer> layers_of(const NetworkOptions& options);
 
-/// The last feature maps, where the architecture has an attention map (gp_unet): the value, counted
-/// as Layer::inputs does, whose channels weighted by the output layer are the map. -1: none.
-std::int64_t attention_value(const NetworkOptions& options, const std::vector<Layer>& layers);
+/// The last feature maps, counted as Layer::inputs does: what global pooling or flattening takes.
+std::int64_t last_maps(const std::vector<Layer>& layers);
+
+/// Only gp_unet has an attention map: the channels of last_maps() weighted by the output layer.
+bool has_attention(const NetworkOptions& options);
 
 std::int64_t total_parameters(const std::vector<Layer>& layers);
 std::int64_t total_flops(const std::vector<Layer>& layers);

@@ -5,11 +5,28 @@
 #include <vector>
 
 #include "models/layers.h"
-#include "models/network_layers.h"
 #include "models/network_options.h"
 #include "models/torch.h"
 
 namespace epvs::models {
+
+/// Weight and bias of a convolution, (out, in, 3, 3, 3) and (out), or of a dense layer, (out, in)
+/// and (out). Uninitialised: torch::nn's layers would draw from Torch's global generator when they
+/// are built.
+class LayerWeights : public torch::nn::Module {
+ public:
+  explicit LayerWeights(const Layer& layer);
+  torch::Tensor weight;
+  torch::Tensor bias;
+};
+
+/// 3x3x3 convolution, padded with `padding` zeros on every side: (N, in, Z, Y, X) -> (N, out, Z',
+/// Y', X').
+torch::Tensor convolve(const torch::Tensor& x, const LayerWeights& weights, std::int64_t padding);
+
+/// Nearest-neighbour upsampling by 2, then `pad` (z, y, x) planes of zeros at the far ends:
+/// (N, C, z, y, x) -> (N, C, Z, Y, X).
+torch::Tensor upsample(const torch::Tensor& maps, const std::array<std::int64_t, 3>& pad);
 
 /// A network that maps volumes to scores.
 class Network : public torch::nn::Module {
@@ -25,7 +42,7 @@ class Network : public torch::nn::Module {
   /// x: (N, 1, Z, Y, X) -> what the output unit sees, (N, K), pool_scale included:
   /// score = features . output_weight_tensor() + output_bias().
   torch::Tensor features(const torch::Tensor& x);
-  bool has_attention() const { return attention_value_ >= 0; }
+  bool has_attention() const { return models::has_attention(options_); }
   /// x: (N, 1, Z, Y, X) -> attention maps (N, 1, Z, Y, X): M = sum_k w_k f_k of the last
   /// convolution, the bias left out (P2 section 3.2), so that with average pooling
   /// pool_scale * mean(M) + bias = score. Throws UsageError for a network without attention.
@@ -42,13 +59,7 @@ class Network : public torch::nn::Module {
   torch::Tensor output_bias_tensor() const { return weights_.back()->bias; }
   double output_bias() const;
 
-  /// From now on the maps within parts of the network are not kept for the backward pass but
-  /// computed again (models/recompute.h): the same gradients in less memory and about a third more
-  /// time.
-  void set_gradient_checkpointing(bool on) { gradient_checkpointing_ = on; }
-
  private:
-  /// The last feature maps: the result of the last layer that belongs to a part.
   torch::Tensor last_maps(const torch::Tensor& x);
   /// The layers between the last feature maps and the output unit.
   torch::Tensor features_of(const torch::Tensor& maps);
@@ -57,19 +68,14 @@ class Network : public torch::nn::Module {
   /// Computes the layers first .. end - 1. `values` are numbered as Layer::inputs; those that no
   /// later layer needs are dropped.
   void compute(std::int64_t first, std::int64_t end, std::vector<torch::Tensor>& values) const;
-  torch::Tensor compute(const Layer& layer, std::int64_t index,
-                        const std::vector<torch::Tensor>& values) const;
-  /// The same for a part, kept or computed again.
-  void compute_part(std::int64_t first, std::int64_t end, std::vector<torch::Tensor>& values);
+  torch::Tensor compute(std::int64_t layer, const std::vector<torch::Tensor>& values) const;
   void initialise(std::uint64_t seed);
 
   NetworkOptions options_;
   std::vector<Layer> layers_;
   std::vector<std::shared_ptr<LayerWeights>> weights_;  ///< by layer; null where it has none
   std::vector<std::int64_t> last_use_;                  ///< of each value: the layer that needs it
-  std::int64_t head_ = 0;                               ///< the first layer behind the last maps
-  std::int64_t attention_value_ = -1;
-  bool gradient_checkpointing_ = false;
+  std::int64_t last_maps_ = 0;                          ///< models::last_maps
 };
 
 std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed);

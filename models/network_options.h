@@ -52,6 +52,14 @@ constexpr auto names_of(Init) {
       {{Init::kNormal, "normal"}, {Init::kHe, "he"}, {Init::kGlorot, "glorot"}});
 }
 
+/// What convolutions compute in. float64 is the type of all weights then. bf16 has the range of float32 and 8 bits of precision.
+enum class Precision { kFloat32, kFloat64, kBf16 };
+constexpr auto names_of(Precision) {
+  return std::to_array<core::EnumName<Precision>>({{Precision::kFloat32, "float32"},
+                                                   {Precision::kFloat64, "float64"},
+                                                   {Precision::kBf16, "bf16"}});
+}
+
 struct NetworkOptions {
   Architecture architecture = Architecture::kGpUnet;
   int first_features = 32;  ///< channels of the first convolution; doubled after pooling

@@ -1,4 +1,4 @@
-#include "models/onnx_writer.h"
+#include "models/export_writers.h"
 
 #include <fmt/format.h>
 #include <onnx/onnx_pb.h>
@@ -45,13 +45,11 @@ class Node {
  public:
   explicit Node(onnx::NodeProto& node) : node_(node) {}
   Node& set(const std::string& name, std::int64_t value) {
-    onnx::AttributeProto& attribute = add(name, onnx::AttributeProto::INT);
-    attribute.set_i(value);
+    add(name, onnx::AttributeProto::INT).set_i(value);
     return *this;
   }
   Node& set(const std::string& name, const char* value) {
-    onnx::AttributeProto& attribute = add(name, onnx::AttributeProto::STRING);
-    attribute.set_s(value);
+    add(name, onnx::AttributeProto::STRING).set_s(value);
     return *this;
   }
   Node& set(const std::string& name, const std::vector<std::int64_t>& values) {
@@ -213,8 +211,8 @@ void write_network(const NetworkOptions& options, onnx::GraphProto& graph) {
     values.push_back(writer.add(layer, values[layer.inputs.front()], values[layer.inputs.back()]));
   }
   writer.output(writer.squeeze(values.back()), "score", {});
-  const std::int64_t maps = attention_value(options, layers);
-  if (maps >= 0) writer.output(writer.attention(values[maps]), "attention", {1, z, y, x});
+  if (!has_attention(options)) return;
+  writer.output(writer.attention(values[last_maps(layers)]), "attention", {1, z, y, x});
 }
 
 }  // namespace

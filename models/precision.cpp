@@ -13,41 +13,28 @@ namespace {
 // From 2.4 on autocast is addressed by device; the functions for the CPU and the GPU are
 // deprecated.
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
-bool is_enabled(c10::DeviceType device) {
-  return at::autocast::is_autocast_enabled(device);
-}
 torch::ScalarType type_of(c10::DeviceType device) {
   return at::autocast::get_autocast_dtype(device);
 }
-void set(const AutocastState& state) {
-  at::autocast::set_autocast_enabled(state.device, state.enabled);
-  at::autocast::set_autocast_dtype(state.device, state.type);
+void set(c10::DeviceType device, bool on, torch::ScalarType type) {
+  at::autocast::set_autocast_enabled(device, on);
+  at::autocast::set_autocast_dtype(device, type);
 }
 #else
-bool is_enabled(c10::DeviceType device) {
-  return device == c10::kCPU ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
-}
 torch::ScalarType type_of(c10::DeviceType device) {
   return device == c10::kCPU ? at::autocast::get_autocast_cpu_dtype()
                              : at::autocast::get_autocast_gpu_dtype();
 }
-void set(const AutocastState& state) {
-  if (state.device == c10::kCPU) {
-    at::autocast::set_cpu_enabled(state.enabled);
-    at::autocast::set_autocast_cpu_dtype(state.type);
+void set(c10::DeviceType device, bool on, torch::ScalarType type) {
+  if (device == c10::kCPU) {
+    at::autocast::set_cpu_enabled(on);
+    at::autocast::set_autocast_cpu_dtype(type);
   } else {
-    at::autocast::set_enabled(state.enabled);
-    at::autocast::set_autocast_gpu_dtype(state.type);
+    at::autocast::set_enabled(on);
+    at::autocast::set_autocast_gpu_dtype(type);
   }
 }
 #endif
-
-AutocastState state_for(Precision precision, const torch::Device& device) {
-  AutocastState state = AutocastState::current(device.type());
-  state.enabled = precision == Precision::kBf16;
-  if (precision == Precision::kBf16) state.type = torch::kBFloat16;
-  return state;
-}
 
 /// A convolution forward and backward, as in training.
 bool convolves(const torch::Device& device, torch::ScalarType type) {
@@ -72,35 +59,31 @@ void require_precision(Precision precision, const torch::Device& device) {
       "a CPU needs AVX-512, a GPU compute capability 8.0; take float32");
 }
 
-AutocastState AutocastState::current(c10::DeviceType device) {
-  return {device, is_enabled(device), type_of(device)};
+bool Autocast::is_on(c10::DeviceType device) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
+  return at::autocast::is_autocast_enabled(device);
+#else
+  return device == c10::kCPU ? at::autocast::is_cpu_enabled() : at::autocast::is_enabled();
+#endif
 }
 
 Autocast::Autocast(Precision precision, const torch::Device& device)
-    : Autocast(state_for(precision, device)) {}
-
-Autocast::Autocast(const AutocastState& state)
-    : before_(AutocastState::current(state.device)),
+    : device_(device.type()),
+      was_on_(is_on(device_)),
+      type_before_(type_of(device_)),
       cached_before_(at::autocast::is_autocast_cache_enabled()) {
-  set(state);
+  const bool on = precision == Precision::kBf16;
+  set(device_, on, on ? torch::kBFloat16 : type_before_);
   at::autocast::set_autocast_cache_enabled(false);
 }
 
 Autocast::~Autocast() {
-  set(before_);
+  set(device_, was_on_, type_before_);
   at::autocast::set_autocast_cache_enabled(cached_before_);
 }
 
 torch::Tensor widened(const torch::Tensor& x) {
   return x.scalar_type() == torch::kBFloat16 ? x.to(torch::kFloat) : x;
-}
-
-torch::Tensor max_pool(const torch::Tensor& maps, std::int64_t width, bool ceil) {
-  return torch::max_pool3d(widened(maps), width, {}, 0, 1, ceil);
-}
-
-torch::Tensor beside(const torch::Tensor& maps, const torch::Tensor& other) {
-  return torch::cat({maps, other.to(maps.scalar_type())}, 1);
 }
 
 }  // namespace epvs::models

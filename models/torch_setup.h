@@ -1,12 +1,15 @@
-// LibTorch's global settings for a training.
+// LibTorch's devices and global settings.
 #pragma once
 
 #include <c10/core/Device.h>
 
 #include <string>
-#include <vector>
 
 namespace epvs::models {
+
+/// --device: auto (the first GPU if there is one, else the CPU), cpu, cuda or cuda:N. Throws UsageError for
+/// other texts and for a GPU that is not there, naming how many there are.
+c10::Device resolve_device(const std::string& text);
 
 struct TorchSettings {
   int threads = 1;

@@ -1,4 +1,4 @@
-#include "models/torchscript_writer.h"
+#include "models/export_writers.h"
 
 #include <fmt/format.h>
 #include <torch/csrc/jit/api/module.h>
@@ -86,10 +86,10 @@ void define_methods(const NetworkOptions& options, torch::jit::Module& module) {
   }
   const std::string score = script.line("torch.squeeze({}, 1)", values.back());
   module.define(script.method("forward", score));
-  const std::int64_t maps = attention_value(options, layers);
-  if (maps < 0) return;
-  const std::string map = script.line(
-      "torch.conv3d({}, torch.reshape(self.output_weight, [1, -1, 1, 1, 1]))", values[maps]);
+  if (!has_attention(options)) return;
+  const std::string map =
+      script.line("torch.conv3d({}, torch.reshape(self.output_weight, [1, -1, 1, 1, 1]))",
+                  values[last_maps(layers)]);
   module.define(script.method("attention", map));
 }
 

@@ -2,12 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
 #include <limits>
+#include <set>
 
 #include "core/error.h"
 #include "core/files.h"
-#include "models/safetensors.h"
+#include "core/text.h"
 #include "train/loss.h"
 
 namespace epvs::train {
@@ -19,68 +20,47 @@ namespace {
 
 constexpr const char* kWeights = "weights.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
-constexpr const char* kScaledUnit = "scaled_unit.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kDone = "DONE";
 constexpr int kFormatVersion = 3;
 
 /// JSON has no NaN: it is stored as null.
-double number(const Json& value) {
-  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
-}
-
 Json row_to_json(const EpochRow& row) {
-  return Json::array({row.epoch, row.train_loss, row.validation_loss, row.validation_mae,
-                      row.validation_pearson, row.validation_icc2, row.validation_score_sd,
-                      row.learning_rate, row.gradient_norm, row.seconds, row.is_best});
+  Json values = Json::array({row.epoch});
+  for (const EpochFigure& figure : kEpochFigures) values.push_back(row.*figure.value);
+  values.push_back(row.is_best);
+  return values;
 }
 
-EpochRow row_from_json(const Json& value) {
+EpochRow row_from_json(const Json& values) {
   EpochRow row;
-  row.epoch = value.at(0).get<std::int64_t>();
-  double* const numbers[] = {
-      &row.train_loss,         &row.validation_loss, &row.validation_mae,
-      &row.validation_pearson, &row.validation_icc2, &row.validation_score_sd,
-      &row.learning_rate,      &row.gradient_norm,   &row.seconds};
-  for (std::size_t i = 0; i < std::size(numbers); ++i) *numbers[i] = number(value.at(i + 1));
-  row.is_best = value.at(10).get<bool>();
+  row.epoch = values.at(0).get<std::int64_t>();
+  std::size_t i = 1;
+  for (const EpochFigure& figure : kEpochFigures) {
+    const Json& value = values.at(i++);
+    row.*figure.value =
+        value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+  }
+  row.is_best = values.at(i).get<bool>();
   return row;
 }
 
-const char* dtype_of(const torch::Tensor& tensor) {
-  if (tensor.scalar_type() == torch::kFloat) return "F32";
-  if (tensor.scalar_type() == torch::kDouble) return "F64";
-  EPVS_ASSERT(tensor.scalar_type() == torch::kInt64);
-  return "I64";
-}
-
-torch::ScalarType type_of(const std::string& dtype, const fs::path& path) {
-  if (dtype == "F32") return torch::kFloat;
-  if (dtype == "F64") return torch::kDouble;
-  if (dtype == "I64") return torch::kInt64;
-  throw core::InputError(fmt::format("{}: unexpected dtype {}", path.string(), dtype));
-}
-
-void write_tensors(const fs::path& path, const NamedTensors& named) {
-  std::vector<torch::Tensor> tensors;
-  std::vector<models::TensorToWrite> entries;
-  for (const auto& [name, tensor] : named) {
-    tensors.push_back(tensor.detach().to(torch::kCPU).contiguous());
-    entries.push_back(
-        {name, dtype_of(tensors.back()), tensors.back().sizes().vec(), tensors.back().data_ptr()});
-  }
-  models::write_safetensors(path, entries, {{"format", "pt"}});
-}
-
-NamedTensors read_tensors(const fs::path& path) {
-  const models::SafetensorsHeader header = models::read_safetensors_header(path);
-  NamedTensors named;
-  for (const models::TensorEntry& entry : header.tensors) {
-    torch::Tensor tensor = torch::empty(entry.shape, type_of(entry.dtype, path));
-    models::read_safetensors_data(path, header, entry, tensor.data_ptr());
-    named.emplace_back(entry.name, tensor);
-  }
-  return named;
+/// Calls visit(name, value) for every plain figure of a state.
+template <class State, class Visit>
+void for_each_figure(State& state, const Visit& visit) {
+  visit("epoch", state.epoch);
+  visit("batch", state.batch);
+  visit("loss_sum", state.loss_sum);
+  visit("loss_scans", state.loss_scans);
+  visit("norm_sum", state.norm_sum);
+  visit("updates", state.updates);
+  visit("epoch_seconds", state.epoch_seconds);
+  visit("tukey_scale", state.tukey_scale);
+  visit("residuals", state.residuals);
+  visit("best_epoch", state.best_epoch);
+  visit("best_value", state.best_value);
+  visit("epochs_without_improvement", state.epochs_without_improvement);
+  visit("finished", state.finished);
 }
 
 bool is_complete(const fs::path& folder) {
@@ -112,6 +92,19 @@ Json read_state_file(const fs::path& checkpoint) {
   return document;
 }
 
+/// Everything that a training writes into its run folder.
+const std::vector<std::string> kRunFiles = {"recipe.toml",  "provenance.json",     "log.txt",
+                                            "training.tsv", "weights.safetensors", "scores.tsv",
+                                            "scores.json",  "checkpoints"};
+
+/// Settings that change last bits only.
+const std::set<std::string> kHarmless = {"/threads", "/device", "/libtorch", "/processes"};
+
+std::string text_of(const Json& identity, const std::string& key) {
+  if (key == "/processes" && !identity.contains(key)) return "1";
+  return identity.contains(key) ? identity.at(key).dump() : "absent";
+}
+
 }  // namespace
 
 void TrainerState::begin_next_epoch(const EpochRow& row) {
@@ -125,42 +118,19 @@ void TrainerState::begin_next_epoch(const EpochRow& row) {
 }
 
 Json TrainerState::to_json() const {
-  Json rows = Json::array();
-  for (const EpochRow& row : history) rows.push_back(row_to_json(row));
-  return Json{{"epoch", epoch},
-              {"batch", batch},
-              {"loss_sum", loss_sum},
-              {"loss_scans", loss_scans},
-              {"norm_sum", norm_sum},
-              {"updates", updates},
-              {"epoch_seconds", epoch_seconds},
-              {"tukey_scale", tukey_scale},
-              {"residuals", residuals},
-              {"best_epoch", best_epoch},
-              {"best_value", best_value},
-              {"epochs_without_improvement", epochs_without_improvement},
-              {"plateau", plateau.to_json()},
-              {"finished", finished},
-              {"history", rows}};
+  Json document;
+  for_each_figure(*this, [&](const char* name, const auto& value) { document[name] = value; });
+  document["plateau"] = plateau.to_json();
+  document["history"] = Json::array();
+  for (const EpochRow& row : history) document["history"].push_back(row_to_json(row));
+  return document;
 }
 
 TrainerState TrainerState::from_json(const Json& document, const std::string& source) {
   try {
     TrainerState state;
-    document.at("epoch").get_to(state.epoch);
-    document.at("batch").get_to(state.batch);
-    document.at("loss_sum").get_to(state.loss_sum);
-    document.at("loss_scans").get_to(state.loss_scans);
-    document.at("norm_sum").get_to(state.norm_sum);
-    document.at("updates").get_to(state.updates);
-    document.at("epoch_seconds").get_to(state.epoch_seconds);
-    document.at("tukey_scale").get_to(state.tukey_scale);
-    document.at("residuals").get_to(state.residuals);
-    document.at("best_epoch").get_to(state.best_epoch);
-    document.at("best_value").get_to(state.best_value);
-    document.at("epochs_without_improvement").get_to(state.epochs_without_improvement);
+    for_each_figure(state, [&](const char* name, auto& value) { document.at(name).get_to(value); });
     state.plateau = Plateau::from_json(document.at("plateau"));
-    document.at("finished").get_to(state.finished);
     for (const Json& row : document.at("history")) state.history.push_back(row_from_json(row));
     return state;
   } catch (const Json::exception& error) {
@@ -170,8 +140,7 @@ TrainerState TrainerState::from_json(const Json& document, const std::string& so
 
 void save_checkpoint(const fs::path& folder, const models::Network& network,
                      const models::WeightsMetadata& metadata, const Optimizer* optimizer,
-                     const TrainerState& state, const Json& identity,
-                     const NamedTensors& scaled_unit) {
+                     const TrainerState& state, const Json& identity) {
   const fs::path fresh = beside(folder, ".new");
   const fs::path old = beside(folder, ".old");
   fs::remove_all(fresh);
@@ -179,12 +148,8 @@ void save_checkpoint(const fs::path& folder, const models::Network& network,
   models::save_weights(fresh / kWeights, network, metadata);
   std::vector<const char*> names = {kWeights, kState};
   if (optimizer != nullptr) {
-    write_tensors(fresh / kOptimizer, optimizer->state());
+    models::write_tensors(fresh / kOptimizer, optimizer->state(), {{"format", "pt"}});
     names.push_back(kOptimizer);
-  }
-  if (!scaled_unit.empty()) {
-    write_tensors(fresh / kScaledUnit, scaled_unit);
-    names.push_back(kScaledUnit);
   }
   core::write_json(
       fresh / kState,
@@ -222,14 +187,73 @@ Json read_checkpoint_identity(const fs::path& checkpoint) {
   return read_state_file(checkpoint).at("identity");
 }
 
-NamedTensors read_scaled_unit(const fs::path& checkpoint) {
-  if (!fs::exists(checkpoint / kScaledUnit)) return {};
-  return read_tensors(checkpoint / kScaledUnit);
+void load_checkpoint(const fs::path& checkpoint, models::Network& network, Optimizer& optimizer) {
+  const fs::path state = checkpoint / kOptimizer;
+  optimizer.load_state(models::read_tensors(state, models::read_safetensors_header(state)));
+  models::load_weights_into(checkpoint / kWeights, network);
 }
 
-void load_checkpoint(const fs::path& checkpoint, models::Network& network, Optimizer& optimizer) {
-  optimizer.load_state(read_tensors(checkpoint / kOptimizer));
-  models::load_weights_into(checkpoint / kWeights, network);
+fs::path last_checkpoint(const fs::path& run) {
+  return run / "checkpoints" / "last";
+}
+
+fs::path best_checkpoint(const fs::path& run) {
+  return run / "checkpoints" / "best";
+}
+
+bool find_training_to_resume(const fs::path& run, core::Log& log) {
+  if (find_checkpoint(last_checkpoint(run))) return true;
+  // The first checkpoint precedes all training, so without these nothing was ever learned here.
+  for (const char* name : {"training.tsv", "weights.safetensors", "checkpoints/last"}) {
+    if (!fs::exists(run / name)) continue;
+    throw core::UsageError(
+        fmt::format("{} holds a training, but no complete checkpoint to resume", run.string()),
+        "to train anew, leave out --resume and add --force");
+  }
+  log.warning("{} holds no training: starting from the beginning", run.string());
+  return false;
+}
+
+void make_room(const fs::path& run, bool force, bool dry_run) {
+  if (fs::exists(run) && !fs::is_directory(run)) {
+    throw core::UsageError(fmt::format("{} is a file, not a folder", run.string()));
+  }
+  const auto is_there = [&](const std::string& name) { return fs::exists(run / name); };
+  if (std::ranges::none_of(kRunFiles, is_there)) return;
+  if (!force) {
+    throw core::UsageError(
+        fmt::format("{} holds a training already", run.string()),
+        "go on with --resume, overwrite it with --force, or choose another --out");
+  }
+  if (dry_run) return;
+  for (const std::string& name : kRunFiles) fs::remove_all(run / name);
+}
+
+void require_same_training(const fs::path& run, const Json& now, bool force, core::Log& log) {
+  const auto last = find_checkpoint(last_checkpoint(run));
+  EPVS_ASSERT(last);
+  const Json before = read_checkpoint_identity(*last);
+  std::vector<std::string> changes;
+  Json keys = before;
+  keys.update(now);
+  for (const auto& [key, value] : keys.items()) {
+    if (text_of(before, key) == text_of(now, key)) continue;
+    const std::string change =
+        fmt::format("{} was {}, is {}", key.substr(1), text_of(before, key), text_of(now, key));
+    if (kHarmless.contains(key)) {
+      log.warning("{}: the result may differ from an uninterrupted training in its last bits",
+                  change);
+    } else {
+      changes.push_back(change);
+    }
+  }
+  if (changes.empty()) return;
+  if (!force) {
+    throw core::UsageError(
+        fmt::format("{} was started differently: {}", run.string(), core::join(changes, "; ")),
+        "go on with the old settings, or force it with --resume=force");
+  }
+  for (const std::string& change : changes) log.warning("resuming although {}", change);
 }
 
 }  // namespace epvs::train

@@ -1,4 +1,5 @@
-// Checkpoints: everything that a training needs to go on as if it had never stopped.
+// The run folder of a training and its checkpoints: everything that a training needs to go on as if
+// it had never stopped.
 //
 // A checkpoint is a folder: weights.safetensors, optimizer.safetensors, state.json and, written
 // last, DONE with the sizes of the others. It counts only when DONE is there and the sizes are
@@ -13,9 +14,9 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/log.h"
 #include "models/weights.h"
 #include "train/optimizer.h"
-#include "train/schedule.h"
 
 namespace epvs::train {
 
@@ -33,6 +34,23 @@ struct EpochRow {
   double seconds = 0;
   bool is_best = false;
 };
+
+/// A figure of an epoch: its column in training.tsv and its curve in TensorBoard.
+struct EpochFigure {
+  const char* column;
+  const char* curve;
+  double EpochRow::*value;
+};
+inline constexpr EpochFigure kEpochFigures[] = {
+    {"train_loss", "loss/train", &EpochRow::train_loss},
+    {"validation_loss", "loss/validation", &EpochRow::validation_loss},
+    {"validation_mae", "validation/mae", &EpochRow::validation_mae},
+    {"validation_pearson", "validation/pearson", &EpochRow::validation_pearson},
+    {"validation_icc2", "validation/icc2", &EpochRow::validation_icc2},
+    {"validation_score_sd", "validation/score_sd", &EpochRow::validation_score_sd},
+    {"learning_rate", "optimiser/learning_rate", &EpochRow::learning_rate},
+    {"gradient_norm", "optimiser/gradient_norm", &EpochRow::gradient_norm},
+    {"seconds", "seconds", &EpochRow::seconds}};
 
 /// Where a training stands. Order, augmentation and initial weights are functions of the seed and
 /// of `epoch`, so these figures, the weights and the optimiser's tensors are the whole state.
@@ -65,15 +83,9 @@ struct TrainerState {
 
 /// Replaces `folder` by a checkpoint. `identity` says what the training is (recipe, data, seed).
 /// Without an optimiser (the best epoch, kept for its weights) training cannot go on from it.
-/// `scaled_unit` is the output unit for scaled labels (train/target_scale.h) where the network's,
-/// for counts, is not the one in training.
 void save_checkpoint(const std::filesystem::path& folder, const models::Network& network,
                      const models::WeightsMetadata& metadata, const Optimizer* optimizer,
-                     const TrainerState& state, const core::Json& identity,
-                     const NamedTensors& scaled_unit = {});
-
-/// The scaled unit of a checkpoint; empty when it has none.
-NamedTensors read_scaled_unit(const std::filesystem::path& checkpoint);
+                     const TrainerState& state, const core::Json& identity);
 
 /// The complete checkpoint at `folder`, or the older one that a kill left beside it; nothing when
 /// there is none.
@@ -86,5 +98,21 @@ core::Json read_checkpoint_identity(const std::filesystem::path& checkpoint);
 /// Restores weights and optimiser. Throws core::InputError naming a tensor that does not fit.
 void load_checkpoint(const std::filesystem::path& checkpoint, models::Network& network,
                      Optimizer& optimizer);
+
+/// The folders of a run folder that hold its checkpoints.
+std::filesystem::path last_checkpoint(const std::filesystem::path& run);
+std::filesystem::path best_checkpoint(const std::filesystem::path& run);
+
+/// --resume: true when `run` has a checkpoint to go on from, false in a folder without a training.
+/// Throws core::UsageError when there is a training without a complete checkpoint.
+bool find_training_to_resume(const std::filesystem::path& run, core::Log& log);
+/// Without --resume: throws core::UsageError when `run` holds a training; with `force` removes it,
+/// unless `dry_run`.
+void make_room(const std::filesystem::path& run, bool force, bool dry_run);
+/// Throws core::UsageError naming every setting in which the training of the last checkpoint of
+/// `run` differs from `now`, with both values; with `force` warns. What changes last bits only
+/// (threads, device, LibTorch, number of processes) is warned of.
+void require_same_training(const std::filesystem::path& run, const core::Json& now, bool force,
+                           core::Log& log);
 
 }  // namespace epvs::train

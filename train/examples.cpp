@@ -106,7 +106,7 @@ Examples collect_examples(const data::CohortReader& cohort, const std::string& r
   }
   std::vector<std::string> absent;
   std::vector<std::string> unlabelled;
-  const auto collect = [&](const std::string& split, bool needs_label) {
+  const auto collect = [&](core::Split split) {
     std::vector<Example> found;
     for (const std::string& participant : splits.participants_or_none(repeat, fold, split)) {
       const auto [begin, end] = rows.equal_range(participant);
@@ -121,16 +121,17 @@ Examples collect_examples(const data::CohortReader& cohort, const std::string& r
         const data::CohortRow& row = cohort_rows[i->second];
         Example example{participant, row.session_id, i->second,
                         labels.find(participant, row.session_id)};
-        if (needs_label && std::isnan(example.label)) unlabelled.push_back(example.name());
+        if (split != core::Split::kTest && std::isnan(example.label))
+          unlabelled.push_back(example.name());
         found.push_back(std::move(example));
       }
     }
     return found;
   };
-  splits.participants(repeat, fold, "train");
-  examples.train = collect("train", true);
-  examples.validation = collect("validation", true);
-  examples.test = collect("test", false);
+  splits.participants(repeat, fold, core::Split::kTrain);  // must not be empty
+  examples.train = collect(core::Split::kTrain);
+  examples.validation = collect(core::Split::kValidation);
+  examples.test = collect(core::Split::kTest);
   if (!absent.empty()) {
     throw core::InputError(
         fmt::format("{} of {} participants of the split are not in {} ({}): {}", absent.size(),

@@ -1,26 +1,20 @@
 #include "train/optimizer.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <torch/optim.h>
 #include <torch/version.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numbers>
 
 #include "core/error.h"
 #include "core/text.h"
-#include "models/torch.h"
-#include "train/adadelta.h"
 
 namespace epvs::train {
 
 namespace {
-
-std::string shape_text(const torch::Tensor& tensor) {
-  return fmt::format("({}) {}", fmt::join(tensor.sizes().vec(), ", "),
-                     std::string(tensor.dtype().name()));
-}
 
 /// LibTorch names the state of a parameter by its address, as text before 2.1.
 auto state_key(const torch::Tensor& parameter) {
@@ -129,30 +123,8 @@ void Optimizer::zero_grad() {
 }
 
 void Optimizer::load_state(const NamedTensors& saved) {
-  const NamedTensors own = state();
-  std::map<std::string, torch::Tensor> by_name(saved.begin(), saved.end());
-  for (const auto& [name, tensor] : own) {
-    const auto found = by_name.find(name);
-    if (found == by_name.end()) {
-      throw core::InputError(fmt::format("the saved optimiser state lacks {}", name),
-                             "it was written with another optimiser or network");
-    }
-    if (found->second.sizes() != tensor.sizes() || found->second.dtype() != tensor.dtype()) {
-      throw core::InputError(fmt::format("the saved optimiser state {} is {}, expected {}", name,
-                                         shape_text(found->second), shape_text(tensor)));
-    }
-  }
-  if (by_name.size() != own.size()) {
-    for (const auto& [name, tensor] : own) by_name.erase(name);
-    throw core::InputError(fmt::format("the saved optimiser state has {} that this optimiser lacks",
-                                       by_name.begin()->first),
-                           "it was written with another optimiser or network");
-  }
-  const torch::NoGradGuard no_grad;
-  for (const auto& [name, tensor] : own) {
-    torch::Tensor target = tensor;
-    target.copy_(by_name.at(name));
-  }
+  models::copy_tensors(saved, state(), "the saved state of the optimiser does not fit",
+                       "it was written with another optimiser or network");
 }
 
 std::vector<NamedParameter> trained_parameters(models::Network& network,
@@ -207,6 +179,53 @@ std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& options,
       return std::make_unique<Sgd>(std::move(parameters), options);
   }
   return nullptr;
+}
+
+double schedule_factor(const TrainOptions& options, double epoch) {
+  if (epoch < options.warmup_epochs) return epoch / options.warmup_epochs;
+  const double total = static_cast<double>(options.epochs);
+  const double progress =
+      total > options.warmup_epochs
+          ? std::min(1.0, (epoch - options.warmup_epochs) / (total - options.warmup_epochs))
+          : 1.0;
+  const double last = options.final_factor;
+  switch (options.schedule) {
+    case Schedule::kCosine:
+      return last + (1 - last) * (1 + std::cos(std::numbers::pi * progress)) / 2;
+    case Schedule::kLinear:
+      return 1 + (last - 1) * progress;
+    case Schedule::kStep:
+      return std::pow(options.step_factor, std::floor(epoch / options.step_epochs));
+    case Schedule::kConstant:
+    case Schedule::kPlateau:
+      return 1.0;
+  }
+  return 1.0;
+}
+
+void Plateau::see(double value, const TrainOptions& options) {
+  if (value < best - options.min_delta) {
+    best = value;
+    bad_epochs = 0;
+    return;
+  }
+  if (++bad_epochs <= options.plateau_epochs) return;
+  factor = std::max(factor * options.step_factor, options.final_factor);
+  bad_epochs = 0;
+}
+
+core::Json Plateau::to_json() const {
+  return {{"factor", factor},
+          {"best", std::isfinite(best) ? core::Json(best) : core::Json()},
+          {"bad_epochs", bad_epochs}};
+}
+
+Plateau Plateau::from_json(const core::Json& document) {
+  Plateau plateau;
+  document.at("factor").get_to(plateau.factor);
+  if (!document.at("best").is_null()) document.at("best").get_to(plateau.best);
+  document.at("bad_epochs").get_to(plateau.bad_epochs);
+  return plateau;
 }
 
 }  // namespace epvs::train

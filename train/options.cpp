@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <fnmatch.h>
 
 #include <cmath>
 
@@ -73,10 +74,6 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
   table.add("train.min_delta", &train.min_delta, "smallest change that is an improvement").range(0);
   table.add("train.stop_metric", &train.stop_metric,
             "validation figure that decides the best epoch and early stopping");
-  table.add("train.target_scale", &train.target_scale,
-            "labels of the loss: none = counts, standardize = minus their mean, over their SD (the "
-            "last bias starts at the mean), maximum = over the largest; scores, weights and all "
-            "other figures stay in counts");
   table.add("train.bias_init_from_labels", &train.bias_init_from_labels,
             "start the last bias at the mean training label, not at network.bias_init");
   table.add("train.output_fit", &train.output_fit,
@@ -102,9 +99,6 @@ void declare_stopping(TrainOptions& train, core::ParameterTable& table) {
             "of the convolutions: bf16 (CPU with AVX-512, GPU), while weights, optimiser, pooling, "
             "dense layers and loss stay float32; float64: of all of them, for comparisons, the "
             "final weights.safetensors is float32");
-  table.add("train.gradient_checkpointing", &train.gradient_checkpointing,
-            "compute feature maps again in the backward pass instead of keeping them: less memory, "
-            "more time, the same result");
   table.add("train.deterministic", &train.deterministic,
             "take deterministic kernels where there are some; false lets cuDNN choose the fastest");
   table.add("train.flush_denormals", &train.flush_denormals,
@@ -160,84 +154,47 @@ void declare_clinical(AugmentationOptions& augment, core::ParameterTable& table)
 
 }  // namespace
 
+void require(bool holds, std::string_view name, double value, std::string_view constraint) {
+  if (holds) return;
+  throw core::UsageError(fmt::format("{} = {}. Violated constraint: {}", name, value, constraint));
+}
+
 bool matches_pattern(const std::string& text, const std::string& pattern) {
-  std::size_t t = 0;
-  std::size_t p = 0;
-  std::size_t star = std::string::npos;
-  std::size_t star_text = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
-      ++t;
-      ++p;
-    } else if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_text = t;
-    } else if (star != std::string::npos) {
-      p = star + 1;
-      t = ++star_text;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
+  return ::fnmatch(pattern.c_str(), text.c_str(), FNM_NOESCAPE) == 0;
 }
 
 void LossOptions::validate() const {
-  if (!(huber_delta > 0)) {
-    throw core::UsageError(
-        fmt::format("huber_delta = {}. Violated constraint: huber_delta > 0", huber_delta));
-  }
-  if (!(tukey_constant > 0)) {
-    throw core::UsageError(fmt::format(
-        "tukey_constant = {}. Violated constraint: tukey_constant > 0", tukey_constant));
-  }
+  require(huber_delta > 0, "huber_delta", huber_delta, "huber_delta > 0");
+  require(tukey_constant > 0, "tukey_constant", tukey_constant, "tukey_constant > 0");
 }
 
 void AugmentationOptions::validate() const {
-  if (!(flip_probability >= 0 && flip_probability <= 1)) {
-    throw core::UsageError(
-        fmt::format("flip_probability = {}. Violated constraint: 0 <= flip_probability <= 1",
-                    flip_probability));
+  require(flip_probability >= 0 && flip_probability <= 1, "flip_probability", flip_probability,
+          "0 <= flip_probability <= 1");
+  require(rotation_rad >= 0 && rotation_rad <= 3.2, "rotation_rad", rotation_rad,
+          "0 <= rotation_rad <= 3.2");
+  require(translation_voxels >= 0, "translation_voxels", translation_voxels,
+          "translation_voxels >= 0");
+  if (slice_thickness_mm.size() == 2 && slice_thickness_mm[0] >= 0 &&
+      slice_thickness_mm[0] <= slice_thickness_mm[1] &&
+      (slice_thickness_mm[0] > 0 || slice_thickness_mm[1] == 0)) {
+    return;
   }
-  if (!(rotation_rad >= 0 && rotation_rad <= 3.2)) {
-    throw core::UsageError(fmt::format(
-        "rotation_rad = {}. Violated constraint: 0 <= rotation_rad <= 3.2", rotation_rad));
-  }
-  if (!(translation_voxels >= 0)) {
-    throw core::UsageError(
-        fmt::format("translation_voxels = {}. Violated constraint: translation_voxels >= 0",
-                    translation_voxels));
-  }
-  if (slice_thickness_mm.size() != 2 || !(slice_thickness_mm[0] >= 0) ||
-      !(slice_thickness_mm[0] <= slice_thickness_mm[1]) ||
-      (slice_thickness_mm[0] == 0 && slice_thickness_mm[1] > 0)) {
-    throw core::UsageError(
-        fmt::format("slice_thickness_mm = [{}]. Violated constraint: two numbers, 0 < first <= "
-                    "second, or 0, 0 for none",
-                    fmt::join(slice_thickness_mm, ", ")));
-  }
+  throw core::UsageError(
+      fmt::format("slice_thickness_mm = [{}]. Violated constraint: two numbers, 0 < first <= "
+                  "second, or 0, 0 for none",
+                  fmt::join(slice_thickness_mm, ", ")));
 }
 
 void TrainOptions::validate() const {
   loss.validate();
-  if (!(learning_rate > 0)) {
-    throw core::UsageError(fmt::format(
-        "train.learning_rate = {}. Violated constraint: train.learning_rate > 0", learning_rate));
-  }
-  const auto require_below_one = [](const char* name, double value) {
-    if (value < 1) return;
-    throw core::UsageError(
-        fmt::format("train.{} = {}. Violated constraint: train.{} < 1", name, value, name));
-  };
-  require_below_one("rho", rho);
-  require_below_one("beta1", beta1);
-  require_below_one("beta2", beta2);
-  require_below_one("momentum", momentum);
-  if (nesterov && momentum == 0) {
-    throw core::UsageError(
-        "train.nesterov = true with train.momentum = 0. Violated constraint: train.momentum > 0");
-  }
+  require(learning_rate > 0, "train.learning_rate", learning_rate, "train.learning_rate > 0");
+  require(rho < 1, "train.rho", rho, "train.rho < 1");
+  require(beta1 < 1, "train.beta1", beta1, "train.beta1 < 1");
+  require(beta2 < 1, "train.beta2", beta2, "train.beta2 < 1");
+  require(momentum < 1, "train.momentum", momentum, "train.momentum < 1");
+  require(!nesterov || momentum > 0, "train.nesterov = true with train.momentum", momentum,
+          "train.momentum > 0");
   for (const std::string& entry : learning_rates) {
     const std::size_t equals = entry.rfind('=');
     const auto factor = equals == std::string::npos

@@ -5,13 +5,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/enum_names.h"
 #include "core/json.h"
 #include "core/parameters.h"
 #include "models/network_options.h"
-#include "models/precision_names.h"
 
 namespace epvs::train {
 
@@ -62,7 +62,7 @@ struct AugmentationOptions {
   double translation_voxels = 2.0;  ///< uniform on +- this along each axis (P1)
 
   // Imitation of clinical scans (P2's future work), off by default; see
-  // train/augmentation/clinical_augmentation.h.
+  // train/augmentation/augmentation.h.
   double clinical_probability = 0.5;                ///< of each part
   std::vector<double> slice_thickness_mm = {0, 0};  ///< uniform between; 0, 0: off
   double slice_gap_fraction = 0.0;                  ///< largest gap, as a fraction of the thickness
@@ -86,7 +86,7 @@ constexpr auto names_of(OptimizerKind) {
                                                        {OptimizerKind::kSgd, "sgd"}});
 }
 
-/// Of the learning rate over the epochs (train/schedule.h).
+/// Of the learning rate over the epochs (train/optimizer.h).
 enum class Schedule { kConstant, kCosine, kLinear, kStep, kPlateau };
 constexpr auto names_of(Schedule) {
   return std::to_array<core::EnumName<Schedule>>({{Schedule::kConstant, "constant"},
@@ -103,14 +103,6 @@ constexpr auto names_of(StopMetric) {
                                                     {StopMetric::kMae, "mae"},
                                                     {StopMetric::kPearson, "pearson"},
                                                     {StopMetric::kIcc2, "icc2"}});
-}
-
-/// How the labels are scaled for the loss (train/target_scale.h).
-enum class TargetScaling { kNone, kStandardize, kMaximum };
-constexpr auto names_of(TargetScaling) {
-  return std::to_array<core::EnumName<TargetScaling>>({{TargetScaling::kNone, "none"},
-                                                       {TargetScaling::kStandardize, "standardize"},
-                                                       {TargetScaling::kMaximum, "maximum"}});
 }
 
 /// How the output unit starts (train/output_fit.h).
@@ -151,7 +143,6 @@ struct TrainOptions {
   double min_delta = 0.0;
   StopMetric stop_metric = StopMetric::kLoss;
 
-  TargetScaling target_scale = TargetScaling::kNone;
   bool bias_init_from_labels = false;
   OutputFit output_fit = OutputFit::kNone;
   bool pool_scale_from_voxels = false;
@@ -160,7 +151,6 @@ struct TrainOptions {
   std::int64_t checkpoint_epochs = 1;
   double cache_gb = 4.0;
   models::Precision precision = models::Precision::kFloat32;
-  bool gradient_checkpointing = false;
   bool deterministic = true;
   bool flush_denormals = true;
   bool tensorboard = true;
@@ -182,6 +172,9 @@ struct Recipe {
 
 /// Tables of a recipe file that other commands read.
 inline const std::vector<std::string> kForeignTables = {"experiment"};
+
+/// Throws core::UsageError "`name` = `value`. Violated constraint: `constraint`" unless it `holds`.
+void require(bool holds, std::string_view name, double value, std::string_view constraint);
 
 /// `text` against a pattern with * (any text) and ? (one character); the whole text must match.
 bool matches_pattern(const std::string& text, const std::string& pattern);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <Eigen/Eigenvalues>
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -10,6 +11,8 @@
 namespace epvs::train {
 
 namespace {
+
+using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 constexpr int kPenalties = 41;
 constexpr double kSmallestPenalty = 1e-6;  ///< in parts of the largest eigenvalue
@@ -73,10 +76,9 @@ Eigen::MatrixXd features_of(models::Network& network, const models::VolumeSource
                                      .to(torch::kCPU, torch::kDouble)
                                      .contiguous();
     EPVS_ASSERT(values.dim() == 2 && values.size(1) == features.cols());
-    const auto numbers = values.accessor<double, 2>();
-    for (std::int64_t i = 0; i < values.size(0); ++i, ++row) {
-      for (std::int64_t k = 0; k < values.size(1); ++k) features(row, k) = numbers[i][k];
-    }
+    features.middleRows(row, values.size(0)) =
+        Eigen::Map<const RowMajor>(values.data_ptr<double>(), values.size(0), values.size(1));
+    row += values.size(0);
     after_batch();
   }
   network.train();
@@ -127,8 +129,8 @@ RidgeFit fit_ridge(const Eigen::MatrixXd& features, const Eigen::VectorXd& label
 }
 
 RidgeFit fit_output(models::Network& network, const models::VolumeSource& source,
-                    const std::vector<Example>& examples, const std::vector<double>& labels,
-                    std::int64_t batch_size, torch::Device device, bool keep_close,
+                    const std::vector<Example>& examples, std::int64_t batch_size,
+                    torch::Device device, bool keep_close,
                     const std::function<void()>& after_batch) {
   const Eigen::MatrixXd features =
       features_of(network, source, examples, batch_size, device, after_batch);
@@ -136,17 +138,14 @@ RidgeFit fit_output(models::Network& network, const models::VolumeSource& source
   torch::Tensor weight = network.output_weight_tensor();
   Eigen::VectorXd prior = Eigen::VectorXd::Zero(features.cols());
   if (keep_close) {
-    const torch::Tensor now = weight.to(torch::kCPU, torch::kDouble).flatten();
-    for (std::int64_t k = 0; k < now.numel(); ++k) prior[k] = now[k].item<double>();
+    const torch::Tensor now = weight.to(torch::kCPU, torch::kDouble).contiguous();
+    prior = Eigen::Map<const Eigen::VectorXd>(now.data_ptr<double>(), now.numel());
   }
-  const RidgeFit fit = fit_ridge(
-      features,
-      Eigen::Map<const Eigen::VectorXd>(labels.data(), static_cast<Eigen::Index>(labels.size())),
-      prior);
-  torch::Tensor fitted = torch::empty({1, fit.weights.size()}, torch::kDouble);
-  auto numbers = fitted.accessor<double, 2>();
-  for (Eigen::Index k = 0; k < fit.weights.size(); ++k) numbers[0][k] = fit.weights[k];
-  weight.copy_(fitted.view_as(weight));
+  Eigen::VectorXd labels(features.rows());
+  std::ranges::transform(examples, labels.begin(), &Example::label);
+  const RidgeFit fit = fit_ridge(features, labels, prior);
+  weight.copy_(
+      torch::from_blob(const_cast<double*>(fit.weights.data()), weight.sizes(), torch::kDouble));
   network.output_bias_tensor().fill_(fit.intercept);
   return fit;
 }

@@ -32,15 +32,14 @@ RidgeFit fit_ridge(const Eigen::MatrixXd& features, const Eigen::VectorXd& label
                    const Eigen::VectorXd& prior);
 
 /// Sets the weights and bias of the output unit to the ridge regression of
-/// `labels` on the features that the network has for `examples`, not augmented, in double
+/// the labels on the features that the network has for `examples`, not augmented, in double
 /// precision. With `keep_close` the penalty pulls towards the weights that the unit has, for
 /// networks that were trained before, else towards zero. The result depends on the other layers,
 /// the examples and the labels only; without `keep_close`, fitting again changes nothing.
 /// `after_batch` is called after each batch of `batch_size` and may throw.
 RidgeFit fit_output(
     models::Network& network, const models::VolumeSource& source,
-    const std::vector<Example>& examples, const std::vector<double>& labels,
-    std::int64_t batch_size, torch::Device device, bool keep_close,
-    const std::function<void()>& after_batch = [] {});
+    const std::vector<Example>& examples, std::int64_t batch_size, torch::Device device,
+    bool keep_close, const std::function<void()>& after_batch = [] {});
 
 }  // namespace epvs::train

@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "models/paper_inputs.h"
 #include "models/weights_metadata.h"
 
 namespace epvs::train {
@@ -17,21 +16,6 @@ void set_input(const data::CohortReader& cohort, const Examples& examples, Recip
   recipe.network.input_zyx = {crop[2], crop[1], crop[0]};
 }
 
-void require_fit(const std::filesystem::path& weights, const data::PreprocessingOptions& of_weights,
-                 const data::CohortReader& cohort, const data::PreprocessingOptions& prepared,
-                 core::Log& log) {
-  const std::vector<std::string> differences = of_weights.differences(prepared);
-  if (!differences.empty()) {
-    throw core::InputError(
-        fmt::format("the weights {} and the cohort {} do not fit: {}", weights.string(),
-                    cohort.path().string(), core::join(differences, "; ")),
-        "prepare the cohort with: epvs prepare --like " + weights.string());
-  }
-  if (of_weights.label_source == prepared.label_source) return;
-  log.warning("the weights were trained with labels of {}, the cohort has labels of {}",
-              of_weights.label_source, prepared.label_source);
-}
-
 }  // namespace
 
 void resolve_recipe(const data::CohortReader& cohort, const Examples& examples, Recipe& recipe,
@@ -42,10 +26,7 @@ void resolve_recipe(const data::CohortReader& cohort, const Examples& examples, 
                      : network.architecture == models::Architecture::kMedia2019
                          ? models::Residual::kAuto
                          : models::Residual::kNone;
-  if (recipe.train.bias_init_from_labels ||
-      recipe.train.target_scale == TargetScaling::kStandardize) {
-    network.bias_init = examples.mean_label();
-  }
+  if (recipe.train.bias_init_from_labels) network.bias_init = examples.mean_label();
   if (recipe.train.pool_scale_from_voxels) {
     const auto [z, y, x] = network.input_zyx;
     network.pool_scale = static_cast<double>(z * y * x) / 1000.0;
@@ -67,7 +48,7 @@ void resolve_recipe_for_weights(const std::filesystem::path& weights,
   for (const char* name : {"init", "bias_init", "pool_scale", "input_zyx"}) network.erase(name);
   table.require_equal({{"network", network}}, weights.string());
   set_input(cohort, examples, recipe);
-  require_fit(weights, metadata.preprocessing, cohort, cohort.options(examples.region), log);
+  models::require_fit(metadata, weights, cohort.options(examples.region), cohort.path(), log);
   if (recipe.train.bias_init_from_labels || recipe.train.pool_scale_from_voxels) {
     log.info("--init: bias and pool_scale are those of the weights");
   }

@@ -4,6 +4,7 @@
 #include <torch/version.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -13,7 +14,6 @@
 #include "core/table.h"
 #include "core/text.h"
 #include "core/version.h"
-#include "models/device.h"
 #include "models/precision.h"
 #include "models/torch.h"
 #include "train/augmentation/preview.h"
@@ -163,11 +163,11 @@ void TrainCommand::preview(core::Context& context) {
   const models::CohortSource source(cohort, region);
   constexpr std::size_t kScans = 4;
   constexpr int kDraws = 6;
-  std::vector<std::size_t> rows;
-  for (std::size_t row = 0; row < std::min(kScans, source.size()); ++row) rows.push_back(row);
-  if (rows.empty()) {
+  if (source.size() == 0) {
     throw core::InputError(fmt::format("{} has no scan of {}", cohort_.string(), region));
   }
+  std::vector<std::size_t> rows(std::min(kScans, source.size()));
+  std::iota(rows.begin(), rows.end(), 0);
   const data::Picture sheet = augmentation_sheet(source, rows, recipe_.augment, context.seed,
                                                  kDraws, cohort.options(region).spacing_mm);
   if (context.dry_run) return;
@@ -233,16 +233,14 @@ void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool
 }
 
 void TrainCommand::require_trainable(const Examples& examples, const ProcessGroup& group) const {
-  if (examples.validation.empty() && recipe_.train.patience > 0) {
-    throw core::UsageError(fmt::format("train.patience = {}, but {} has no validation participants",
-                                       recipe_.train.patience, splits_.string()),
-                           "set train.patience = 0, or make splits with a validation part");
-  }
-  if (examples.validation.empty() && recipe_.train.schedule == Schedule::kPlateau) {
+  const bool patient = recipe_.train.patience > 0;
+  if (examples.validation.empty() && (patient || recipe_.train.schedule == Schedule::kPlateau)) {
     throw core::UsageError(
-        fmt::format("train.schedule = plateau, but {} has no validation participants",
+        fmt::format("{}, but {} has no validation participants",
+                    patient ? fmt::format("train.patience = {}", recipe_.train.patience)
+                            : "train.schedule = plateau",
                     splits_.string()),
-        "take another train.schedule, or make splits with a validation part");
+        "set another value, or make splits with a validation part");
   }
   if (recipe_.train.batch_size < group.size()) {
     throw core::UsageError(
@@ -298,13 +296,6 @@ void TrainCommand::run(core::Context& context) {
   }
 }
 
-bool TrainCommand::open_run_folder(core::Context& context) const {
-  const RunFolder folder(out_);
-  if (resume_) return folder.find_training_to_resume(context.log);
-  folder.make_room(context.force, context.dry_run);
-  return false;
-}
-
 TrainingJob TrainCommand::make_job(const data::CohortReader& cohort, const Examples& examples,
                                    const Json& identity, std::uint64_t seed,
                                    const torch::Device& device) const {
@@ -358,8 +349,10 @@ void TrainCommand::train(core::Context& context, ProcessGroup& group) {
   const int threads = context.line.given("--threads")
                           ? context.threads
                           : std::max(1, context.threads / group.local_size());
-  const bool resumed =
-      group.broadcast(group.is_first() && open_run_folder(context) ? "resume" : "") == "resume";
+  bool resumed = false;
+  if (group.is_first() && resume_) resumed = find_training_to_resume(out_, log);
+  if (group.is_first() && !resume_) make_room(out_, context.force, context.dry_run);
+  resumed = group.largest({resumed ? 1.0 : 0.0}).front() > 0;
   const data::CohortReader cohort(cohort_);
   const Examples examples = collect_examples(cohort, choose_region(cohort, recipe_.train.region),
                                              core::ScoresTable::read(scores_, {target_}), target_,
@@ -373,7 +366,7 @@ void TrainCommand::train(core::Context& context, ProcessGroup& group) {
     resolve_recipe_for_weights(init_, cohort, examples, recipe_, table_, log);
   }
   if (resumed && group.is_first()) {
-    RunFolder(out_).require_same_training(own_identity, resume_force_, log);
+    require_same_training(out_, own_identity, resume_force_, log);
   }
   begin(context, examples, device, threads, group);
   if (context.dry_run) {

@@ -11,7 +11,6 @@
 #include "core/command.h"
 #include "models/torch_setup.h"
 #include "train/distributed/process_group.h"
-#include "train/run_folder.h"
 #include "train/trainer.h"
 
 namespace epvs::train {
@@ -27,8 +26,6 @@ class TrainCommand : public core::Command {
   void preview(core::Context& context);
   void require_inputs();
   void require_trainable(const Examples& examples, const ProcessGroup& group) const;
-  /// Returns true when a training is to be resumed from a checkpoint.
-  bool open_run_folder(core::Context& context) const;
   /// All that decides the result, flat: kept in checkpoints, compared by --resume and between
   /// processes.
   core::Json identity(const data::CohortReader& cohort, const Examples& examples,

@@ -35,14 +35,12 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   if (job_.init) models::load_weights_into(*job_.init, *network_);
   network_->to(job_.device);
   if (job_.recipe.train.precision == models::Precision::kFloat64) network_->to(torch::kDouble);
-  scale_targets();
   network_->train();
   optimizer_ = make_optimizer(job_.recipe.train, trained_parameters(*network_, job_.recipe.train));
-  require_trained_output();
   step_ = std::make_unique<TrainingStep>(*network_, *optimizer_, job_.recipe,
                                          job_.preprocessing.spacing_mm, job_.device, group_);
   // Before the first epoch the residuals are those of a network that scores a constant.
-  state_.tukey_scale = median_absolute_deviation(scaled_labels());
+  state_.tukey_scale = median_absolute_deviation(labels_of(job_.examples.train));
 }
 
 TrainingSummary Trainer::run() {
@@ -87,15 +85,15 @@ void Trainer::start() {
 void Trainer::fit_output_unit() {
   if (job_.recipe.train.output_fit != OutputFit::kRidge) return;
   const RidgeFit fit =
-      fit_output(*network_, source_, job_.examples.train, scaled_labels(),
-                 job_.recipe.train.batch_size, job_.device, job_.init.has_value(), [this] {
+      fit_output(*network_, source_, job_.examples.train, job_.recipe.train.batch_size, job_.device,
+                 job_.init.has_value(), [this] {
                    if (!group_.has_others()) signals_.throw_if_stopped();
                  });
   log_.info(
       "output unit fitted by ridge regression to {} scans: penalty {:.3g}, {:.1f} degrees of "
       "freedom, root mean square error {:.3g}, cross-validated {:.3g}",
-      job_.examples.train.size(), fit.penalty, fit.degrees_of_freedom,
-      target_scale_.factor * std::sqrt(fit.mean_square), target_scale_.factor * std::sqrt(fit.gcv));
+      job_.examples.train.size(), fit.penalty, fit.degrees_of_freedom, std::sqrt(fit.mean_square),
+      std::sqrt(fit.gcv));
 }
 
 void Trainer::train_epoch(StepReport& steps) {
@@ -171,7 +169,6 @@ void Trainer::write_epoch(const EpochRow& row) {
 }
 
 void Trainer::show_network(const EpochRow& row) {
-  const InCounts in_counts(*network_, target_scale_);
   monitor_->weights(*network_, row.epoch);
   const Example& shown = job_.examples.validation.empty() ? job_.examples.train.front()
                                                           : job_.examples.validation.front();
@@ -184,7 +181,7 @@ void Trainer::validate(EpochRow& row) {
   const std::vector<Example>& examples = job_.examples.validation;
   const double label_sd =
       fill_validation(row, examples, scores_of(examples, job_.recipe.train.precision),
-                      job_.recipe.train.loss, state_.tukey_scale, target_scale_);
+                      job_.recipe.train.loss, state_.tukey_scale);
   collapse_.look(row, state_.history, label_sd, examples.size(), log_);
 }
 
@@ -206,7 +203,7 @@ double Trainer::learning_rate(double epoch) const {
 }
 
 TrainingStep::Moment Trainer::moment() const {
-  return {job_.seed, state_.epoch, state_.updates, state_.tukey_scale, target_scale_};
+  return {job_.seed, state_.epoch, state_.updates, state_.tukey_scale};
 }
 
 void Trainer::answer_signals() {
@@ -235,7 +232,6 @@ std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
   };
   std::vector<double> scores;
   try {
-    const InCounts in_counts(*network_, target_scale_);
     scores = score_examples(*network_, source_, {at(own.begin), at(own.end)},
                             job_.recipe.train.batch_size, job_.device, precision, [this] {
                               if (!group_.has_others()) signals_.throw_if_stopped();
@@ -258,36 +254,104 @@ std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
   return scores_of(examples, models::Precision::kFloat32);
 }
 
-/// From here to the end of the training the output unit gives scaled counts; InCounts undoes it
-/// wherever scores or weights leave the training.
-void Trainer::scale_targets() {
-  target_scale_ = TargetScale::of(job_.recipe.train.target_scale, labels_of(job_.examples.train));
-  scale_output(*network_, target_scale_, /*bias_only=*/!job_.init.has_value());
-  if (target_scale_.is_identity()) return;
-  job_.provenance["target_scale"] = {{"offset", target_scale_.offset},
-                                     {"factor", target_scale_.factor}};
-  log_.info("labels are scaled for the loss: (count - {:.6g}) / {:.6g}", target_scale_.offset,
-            target_scale_.factor);
+void Trainer::resume() {
+  if (group_.is_first()) read_checkpoint();
+  resumed_ = true;
+  share_state();
+  share_weights();
+  const NamedTensors state = optimizer_->state();
+  for (const auto& [name, tensor] : state) group_.broadcast({tensor});
+  optimizer_->load_state(state);
+  log_.info("resuming after {} epochs{}", state_.epoch,
+            state_.batch > 0 ? fmt::format(" and {} batches", state_.batch) : "");
 }
 
-std::vector<double> Trainer::scaled_labels() const {
-  std::vector<double> labels = labels_of(job_.examples.train);
-  for (double& label : labels) label = target_scale_.scaled(label);
-  return labels;
-}
-
-void Trainer::require_trained_output() const {
-  if (target_scale_.is_identity()) return;
-  for (const auto& item : network_->named_parameters()) {
-    const bool of_output = item.value().is_same(network_->output_weight_tensor()) ||
-                           item.value().is_same(network_->output_bias_tensor());
-    if (!of_output || item.value().requires_grad()) continue;
+void Trainer::read_checkpoint() {
+  const auto last = find_checkpoint(last_checkpoint(job_.run_folder));
+  if (!last) {
     throw core::UsageError(
-        fmt::format("train.target_scale = {}, but train.freeze keeps {}, which is scaled with the "
-                    "labels",
-                    core::to_text(job_.recipe.train.target_scale), item.key()),
-        "set train.target_scale = \"none\", or do not freeze the output unit");
+        fmt::format("{} has no complete checkpoint to resume", job_.run_folder.string()),
+        "check --out; to train anew, leave out --resume (and add --force to overwrite)");
   }
+  state_ = read_checkpoint_state(*last);
+  load_checkpoint(*last, *network_, *optimizer_);
+  if (state_.has_best()) {
+    const auto best = find_checkpoint(best_checkpoint(job_.run_folder));
+    const std::int64_t best_epoch =
+        best ? read_checkpoint_state(*best).best_epoch : TrainerState::kNoEpoch;
+    if (best_epoch != state_.best_epoch) {
+      // Stopped after `last` and before `best` was written: both are of the same epoch.
+      if (state_.best_epoch != state_.epoch || state_.batch != 0) {
+        throw core::InputError(
+            fmt::format("{} holds epoch {}, but the best epoch was {}",
+                        best_checkpoint(job_.run_folder).string(), best_epoch, state_.best_epoch),
+            "files of the run folder were lost: train anew with --force");
+      }
+      save_best_checkpoint();
+    }
+  }
+  write_training_table(job_.run_folder / "training.tsv", state_.history);
+}
+
+void Trainer::checkpoint() {
+  require_finite_weights(optimizer_->parameters(), state_.epoch + 1);
+  state_.epoch_seconds += seconds_since(epoch_part_start_);
+  epoch_part_start_ = Clock::now();
+  if (group_.is_first()) {
+    save_checkpoint(last_checkpoint(job_.run_folder), *network_, metadata(), optimizer_.get(),
+                    state_, job_.identity);
+  }
+  // A launcher may end all processes as soon as one has ended: none goes on before it is written.
+  group_.barrier();
+  last_checkpoint_ = Clock::now();
+}
+
+void Trainer::save_best_checkpoint() {
+  save_checkpoint(best_checkpoint(job_.run_folder), *network_, metadata(), nullptr, state_,
+                  job_.identity);
+}
+
+void Trainer::share_weights() {
+  group_.broadcast(network_->parameters());
+}
+
+void Trainer::share_state() {
+  if (!group_.has_others()) return;
+  state_ = TrainerState::from_json(core::Json::parse(group_.broadcast(state_.to_json().dump())),
+                                   "rank 0");
+}
+
+void Trainer::use_best_weights() {
+  if (uses_best_weights_) return;
+  if (group_.is_first()) {
+    const auto best = find_checkpoint(best_checkpoint(job_.run_folder));
+    EPVS_ASSERT(best);
+    models::load_weights_into(*best / "weights.safetensors", *network_);
+  }
+  share_weights();
+  uses_best_weights_ = true;
+}
+
+void Trainer::save_best(const std::filesystem::path& path) {
+  use_best_weights();
+  network_->to(torch::kFloat);  // what others read is float32, after training in float64 too
+  if (group_.is_first()) models::save_weights(path, *network_, metadata());
+}
+
+models::WeightsMetadata Trainer::metadata() const {
+  models::WeightsMetadata metadata;
+  metadata.network = network_->options();
+  metadata.preprocessing = job_.preprocessing;
+  metadata.target = job_.examples.target;
+  metadata.provenance = job_.provenance;
+  metadata.provenance["epoch"] = uses_best_weights_ ? state_.best_epoch : state_.epoch;
+  for (const EpochRow& row : state_.history) {
+    if (row.epoch != state_.best_epoch) continue;
+    metadata.provenance["best_epoch"] = row.epoch;
+    metadata.provenance["train_loss"] = row.train_loss;
+    metadata.provenance["validation_loss"] = row.validation_loss;
+  }
+  return metadata;
 }
 
 }  // namespace epvs::train

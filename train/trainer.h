@@ -11,13 +11,11 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "models/cohort_tensors.h"
-#include "models/torch.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
 #include "train/distributed/process_group.h"
-#include "train/epoch_plan.h"
 #include "train/examples.h"
-#include "train/monitor/monitor.h"
+#include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 #include "train/training_log.h"
@@ -80,7 +78,6 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
-  // The way of a training (trainer.cpp).
   void start();
   void fit_output_unit();
   void train_epoch(StepReport& steps);
@@ -94,11 +91,8 @@ class Trainer {
   TrainingStep::Moment moment() const;
   void answer_signals();
   std::vector<double> scores_of(const std::vector<Example>& examples, models::Precision precision);
-  void scale_targets();
-  std::vector<double> scaled_labels() const;
-  void require_trained_output() const;
 
-  // What is written and read again (trainer_checkpoints.cpp).
+  // What is written and read again.
   void read_checkpoint();
   void checkpoint();
   void save_best_checkpoint();
@@ -106,7 +100,6 @@ class Trainer {
   void share_state();
   void use_best_weights();
   models::WeightsMetadata metadata() const;
-  std::filesystem::path checkpoint_folder(const char* name) const;
 
   TrainingJob job_;
   const models::VolumeSource& source_;
@@ -116,7 +109,6 @@ class Trainer {
   std::shared_ptr<models::Network> network_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<TrainingStep> step_;
-  TargetScale target_scale_;
   TrainerState state_;
   std::unique_ptr<Monitor> monitor_;
   CollapseWatch collapse_;

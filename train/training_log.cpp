@@ -10,18 +10,18 @@
 namespace epvs::train {
 
 void write_training_table(const std::filesystem::path& path, const std::vector<EpochRow>& history) {
-  core::Table table({"epoch", "train_loss", "validation_loss", "validation_mae",
-                     "validation_pearson", "validation_icc2", "validation_score_sd",
-                     "learning_rate", "gradient_norm", "seconds", "is_best"});
+  std::vector<std::string> columns = {"epoch"};
+  for (const EpochFigure& figure : kEpochFigures) columns.emplace_back(figure.column);
+  columns.emplace_back("is_best");
+  core::Table table(columns);
   for (const EpochRow& row : history) {
     std::vector<std::string> cells = {std::to_string(row.epoch)};
-    for (const double value :
-         {row.train_loss, row.validation_loss, row.validation_mae, row.validation_pearson,
-          row.validation_icc2, row.validation_score_sd, row.learning_rate, row.gradient_norm}) {
-      cells.push_back(core::format_number(value));
+    for (const EpochFigure& figure : kEpochFigures) {
+      const bool is_time = figure.value == &EpochRow::seconds;
+      cells.push_back(is_time ? fmt::format("{:.3f}", row.seconds)
+                              : core::format_number(row.*figure.value));
     }
-    cells.push_back(fmt::format("{:.3f}", row.seconds));
-    cells.push_back(row.is_best ? "1" : "0");
+    cells.emplace_back(row.is_best ? "1" : "0");
     table.add_row(std::move(cells));
   }
   table.write(path);

@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 #include <torch/nn/utils/clip_grad.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
 
 #include "core/error.h"
+#include "core/random.h"
 #include "train/augmentation/augmentation.h"
-#include "train/augmentation/clinical_augmentation.h"
 #include "train/loss.h"
 
 namespace epvs::train {
@@ -25,6 +26,47 @@ bool is_memory_error(const c10::Error& error) {
 
 }  // namespace
 
+EpochPlan::EpochPlan(const std::vector<Example>& examples, const TrainOptions& options,
+                     std::uint64_t seed, std::int64_t epoch)
+    : accumulate_(options.accumulate) {
+  core::Random random(core::mix_seed(seed, {"order", epoch}));
+  for (const std::size_t i : random.permutation(examples.size())) {
+    if (batches_.empty() || std::ssize(batches_.back()) == options.batch_size) {
+      batches_.emplace_back();
+    }
+    batches_.back().push_back(&examples[i]);
+  }
+}
+
+std::int64_t EpochPlan::batches_of(std::int64_t scans, std::int64_t batch_size) {
+  return (scans + batch_size - 1) / batch_size;
+}
+
+double EpochPlan::weight(std::int64_t i) const {
+  const std::int64_t begin = i / accumulate_ * accumulate_;
+  std::int64_t scans = 0;
+  for (std::int64_t k = begin; k < std::min(size(), begin + accumulate_); ++k) {
+    scans += std::ssize(batches_[k]);
+  }
+  return static_cast<double>(batches_[i].size()) / static_cast<double>(scans);
+}
+
+bool EpochPlan::ends_update(std::int64_t i) const {
+  return (i + 1) % accumulate_ == 0 || i + 1 == size();
+}
+
+std::vector<std::vector<std::size_t>> EpochPlan::own_rows(const ProcessGroup& group,
+                                                          std::int64_t first) const {
+  std::vector<std::vector<std::size_t>> rows;
+  for (std::int64_t i = first; i < size(); ++i) {
+    const ProcessGroup::Share own = group.share(batches_[i].size());
+    if (own.size() == 0) continue;
+    rows.emplace_back();
+    for (std::size_t k = own.begin; k < own.end; ++k) rows.back().push_back(batches_[i][k]->row);
+  }
+  return rows;
+}
+
 TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
                            std::array<double, 3> spacing_mm, torch::Device device,
                            ProcessGroup& group)
@@ -36,7 +78,6 @@ TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const
       group_(group),
       precision_(recipe.train.precision) {
   models::require_precision(precision_, device);
-  network_.set_gradient_checkpointing(recipe.train.gradient_checkpointing);
 }
 
 TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
@@ -81,7 +122,7 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
                                                      double weight, const Moment& moment) {
   std::vector<float> labels;
   for (const Example* example : examples) {
-    labels.push_back(static_cast<float>(moment.target_scale.scaled(example->label)));
+    labels.push_back(static_cast<float>(example->label));
   }
   const torch::Tensor targets = torch::tensor(labels).to(device_);
   const torch::Tensor own_scores = volumes.defined() ? scores_of(volumes) : torch::Tensor();
@@ -143,12 +184,9 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
       fits > 0 ? fmt::format("train.batch_size = {} fits; with train.accumulate = {} it gives the "
                              "same updates",
                              fits * group_.size(), (volumes.size(0) + fits - 1) / fits)
-               : fmt::format("not even one volume fits ({}); {}take a smaller network or a device "
+               : fmt::format("not even one volume fits ({}); take a smaller network or a device "
                              "with more memory",
-                             error.what_without_backtrace(),
-                             recipe_.train.gradient_checkpointing
-                                 ? ""
-                                 : "set train.gradient_checkpointing = true, "));
+                             error.what_without_backtrace()));
 }
 
 double TrainingStep::update(double learning_rate, const Moment& moment) {

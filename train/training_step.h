@@ -1,4 +1,5 @@
-// One step of a training: a batch forward and backward, and the update of the weights.
+// One step of a training: a batch forward and backward, and the update of the weights; and which
+// batches make an epoch.
 #pragma once
 
 #include <array>
@@ -12,9 +13,35 @@
 #include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/options.h"
-#include "train/target_scale.h"
 
 namespace epvs::train {
+
+/// The batches of one epoch: their order, which make an update together, and who computes what.
+class EpochPlan {
+ public:
+  /// The order is a function of the seed and the epoch (counted from 0) alone. `examples` must
+  /// outlive the plan.
+  EpochPlan(const std::vector<Example>& examples, const TrainOptions& options, std::uint64_t seed,
+            std::int64_t epoch);
+
+  /// Batches of an epoch of `scans`.
+  static std::int64_t batches_of(std::int64_t scans, std::int64_t batch_size);
+  std::int64_t size() const { return std::ssize(batches_); }
+  /// The whole batch, that of all processes together.
+  const std::vector<const Example*>& batch(std::int64_t i) const { return batches_[i]; }
+  /// Scans of the batch over the scans of all batches that make the same update.
+  double weight(std::int64_t i) const;
+  /// Is batch i the last of its update?
+  bool ends_update(std::int64_t i) const;
+  /// The cohort's rows of this process's part of the batches from `first` on; batches of which it
+  /// has no part are left out.
+  std::vector<std::vector<std::size_t>> own_rows(const ProcessGroup& group,
+                                                 std::int64_t first) const;
+
+ private:
+  std::int64_t accumulate_;
+  std::vector<std::vector<const Example*>> batches_;
+};
 
 /// Adds the gradients of batches and updates the weights. Holds nothing between two updates but
 /// the gradients.
@@ -26,12 +53,10 @@ class TrainingStep {
     std::int64_t epoch = 0;   ///< epochs completed
     std::int64_t update = 0;  ///< updates of this epoch that are done
     double tukey_scale = 1;
-    TargetScale target_scale;  ///< the loss sees scaled labels; the network gives scaled counts
   };
   struct Outcome {
-    double loss = 0;  ///< of the whole batch
-    std::vector<double>
-        residuals;  ///< scaled score - scaled label, one per example of all processes
+    double loss = 0;                ///< of the whole batch
+    std::vector<double> residuals;  ///< score - label, one per example of all processes
   };
 
   /// `network` is on `device`; all references must outlive the step.
@@ -49,7 +74,6 @@ class TrainingStep {
   /// returns the norm of the gradient before clipping. Throws core::RunError naming the first
   /// gradient that is not finite.
   double update(double learning_rate, const Moment& moment);
-  void clear_gradients() { optimizer_.zero_grad(); }
 
  private:
   torch::Tensor augmented(torch::Tensor volumes, const std::vector<const Example*>& examples,

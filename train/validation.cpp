@@ -85,7 +85,7 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
 
 double fill_validation(EpochRow& row, const std::vector<Example>& examples,
                        const std::vector<double>& scores, const LossOptions& options,
-                       double tukey_scale, const TargetScale& target_scale) {
+                       double tukey_scale) {
   row.validation_loss = row.validation_mae = row.validation_pearson = row.validation_icc2 =
       row.validation_score_sd = std::numeric_limits<double>::quiet_NaN();
   if (examples.empty()) return row.validation_score_sd;
@@ -97,11 +97,9 @@ double fill_validation(EpochRow& row, const std::vector<Example>& examples,
   }
   const std::vector<double> labels = labels_of(examples);
   const ValidationMetrics result = validation_metrics(scores, labels);
-  const auto scaled = [&](std::vector<double> counts) {
-    for (double& count : counts) count = target_scale.scaled(count);
-    return torch::tensor(counts, torch::kDouble);
-  };
-  row.validation_loss = loss(options, scaled(scores), scaled(labels), tukey_scale).item<double>();
+  row.validation_loss = loss(options, torch::tensor(scores, torch::kDouble),
+                             torch::tensor(labels, torch::kDouble), tukey_scale)
+                            .item<double>();
   row.validation_mae = result.mae;
   row.validation_pearson = result.pearson;
   row.validation_icc2 = result.icc2;

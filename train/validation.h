@@ -12,7 +12,6 @@
 #include "train/checkpoint.h"
 #include "train/examples.h"
 #include "train/options.h"
-#include "train/target_scale.h"
 
 namespace epvs::train {
 
@@ -40,12 +39,11 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
                                    torch::Device device, models::Precision precision,
                                    const std::function<void()>& after_batch);
 
-/// Fills the validation figures of `row` from scores of `examples` in counts; NaN where there are
-/// none. The loss is that of scaled scores and labels, as in training.
+/// Fills the validation figures of `row` from scores of `examples`; NaN where there are none.
 /// Returns the SD of the labels. Throws core::RunError naming a score that is not finite.
 double fill_validation(EpochRow& row, const std::vector<Example>& examples,
                        const std::vector<double>& scores, const LossOptions& loss,
-                       double tukey_scale, const TargetScale& target_scale);
+                       double tukey_scale);
 
 /// The figure that train.stop_metric names, so that smaller is better. Without validation scans
 /// every epoch is better than the one before; scores without correlation are the worst possible.

@@ -216,7 +216,7 @@ void SplitCommand::run(core::Context& context) {
   for (const auto& [repeat, fold] : splits.pairs()) {
     std::vector<std::string> row = {std::to_string(repeat), std::to_string(fold)};
     std::size_t used = 0;
-    for (const char* split : {"train", "validation", "test"}) {
+    for (const auto& [split, name] : core::names_of(core::Split{})) {
       const std::size_t size = splits.participants_or_none(repeat, fold, split).size();
       row.push_back(std::to_string(size));
       used += size;

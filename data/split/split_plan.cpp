@@ -195,14 +195,14 @@ core::Splits make_splits(std::vector<SplitSubject> subjects, const SplitOptions&
     for (int fold = 0; fold < std::max(1, options.folds); ++fold) {
       const SplitSizes sizes = split_sizes(options, count, fold);
       std::vector<core::SplitRow> own;
-      const auto take = [&](std::size_t from, std::size_t size, const char* split) {
+      const auto take = [&](std::size_t from, std::size_t size, core::Split split) {
         for (std::size_t i = 0; i < size; ++i) {
           own.push_back({repeat, fold, row[(from + i) % count], split});
         }
       };
-      take(start + sizes.test + sizes.validation, sizes.train, "train");
-      take(start + sizes.test, sizes.validation, "validation");
-      take(start, sizes.test, "test");
+      take(start + sizes.test + sizes.validation, sizes.train, core::Split::kTrain);
+      take(start + sizes.test, sizes.validation, core::Split::kValidation);
+      take(start, sizes.test, core::Split::kTest);
       std::sort(own.begin(), own.end(), [](const core::SplitRow& a, const core::SplitRow& b) {
         return a.participant_id < b.participant_id;
       });

@@ -8,7 +8,7 @@
 #include "core/scores.h"
 #include "core/table.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/train/phantom_cohort.h"
+#include "tests/support/train_fixture.h"
 
 namespace epvs {
 namespace {

@@ -28,7 +28,7 @@ class Pipeline : public testing::Test {
 
   void simulate_and_prepare() {
     std::vector<std::string> simulate = {"simulate",       file("bids"), "--preset", "demo",
-                                         "--participants", "24",         "--seed",   "5"};
+                                         "--participants", "14",         "--seed",   "5"};
 #if EPVS_HAS_ITK
     run(simulate);
     run({"prepare", file("bids"), file("cohort.h5"), "--preset", "p2", "--regions", "bg", "--lut",
@@ -49,13 +49,19 @@ class Pipeline : public testing::Test {
 
 TEST_F(Pipeline, FromPhantomToMetrics) {
   simulate_and_prepare();
-  EXPECT_NE(run({"inspect", file("cohort.h5")}).out.find("24"), std::string::npos);
+  EXPECT_NE(run({"inspect", file("cohort.h5")}).out.find("14"), std::string::npos);
   run({"split", file("bids/participants.tsv"), "--out", file("splits.tsv"), "--test", "8",
-       "--validation", "4", "--seed", "1"});
-  run({"train", tests::source_folder() / "experiments/recipes/demo/gp_unet.toml", "--cohort",
-       file("cohort.h5"), "--scores", file("bids/phenotype/visual_scores.tsv"), "--target",
-       "rater1", "--splits", file("splits.tsv"), "--out", file("run"), "--set", "train.epochs=2",
-       "--set", "network.first_features=4", "--seed", "1"});
+       "--validation", "2", "--seed", "1"});
+  run({"train",     tests::source_folder() / "experiments/recipes/demo/gp_unet.toml",
+       "--cohort",  file("cohort.h5"),
+       "--scores",  file("bids/phenotype/visual_scores.tsv"),
+       "--target",  "rater1",
+       "--splits",  file("splits.tsv"),
+       "--out",     file("run"),
+       "--set",     "train.epochs=2",
+       "--set",     "network.first_features=4",
+       "--seed",    "1",
+       "--threads", "1"});
   for (const char* name : {"run/recipe.toml", "run/provenance.json", "run/log.txt",
                            "run/training.tsv", "run/weights.safetensors"}) {
     EXPECT_TRUE(fs::exists(file(name))) << name;
@@ -64,8 +70,9 @@ TEST_F(Pipeline, FromPhantomToMetrics) {
 
   run({"infer", "--run", file("run"), "--cohort", file("cohort.h5"), "--splits", file("splits.tsv"),
        "--split", "test", "--scorer", "net", "--out", file("net.tsv"), "--maps", "attention",
-       "--maps-dir", file("maps")});
-  const auto held_out = core::Splits::read(file("splits.tsv")).participants(0, 0, "test");
+       "--maps-dir", file("maps"), "--threads", "1"});
+  const auto held_out =
+      core::Splits::read(file("splits.tsv")).participants(0, 0, core::Split::kTest);
   const core::ScoresTable scores = core::ScoresTable::read(file("net.tsv"), {"net"});
   std::set<std::string> scored;
   for (const core::ScoreKey& key : scores.keys) scored.insert(key.participant_id);

@@ -4,7 +4,6 @@
 
 #include "core/error.h"
 #include "train/augmentation/augmentation.h"
-#include "train/augmentation/clinical_augmentation.h"
 
 namespace epvs::train {
 

@@ -1,9 +1,8 @@
 // A picture of what augmentation does, to look at before a long training.
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <filesystem>
-#include <string>
 #include <vector>
 
 #include "data/formats/png.h"

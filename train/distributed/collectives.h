@@ -1,4 +1,4 @@
-// The collective operations of a process group; c10d behind them (collectives_c10d.cpp). Every
+// The collective operations of a process group; c10d behind them (collectives.cpp). Every
 // process must call them in the same order. They throw core::RunError naming the processes that
 // died or failed.
 #pragma once

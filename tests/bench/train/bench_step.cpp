@@ -1,7 +1,7 @@
 // Times one training step as epvs train takes it, one forward pass, and the optimiser alone; peak
 // memory of the process. Not a test: see run.sh.
 //
-//   bench_step ARCHITECTURE WHAT PRECISION CHECKPOINTING REPEATS THREADS Z Y X
+//   bench_step ARCHITECTURE WHAT PRECISION REPEATS THREADS Z Y X
 //
 // WHAT is step, forward or optimizer; CHECKPOINTING is 0 or 1. Prints a row of
 // docs/results/training-speed.md as TSV.
@@ -37,24 +37,21 @@ double peak_gib() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 10) {
-    fmt::print(stderr,
-               "usage: {} ARCHITECTURE WHAT PRECISION CHECKPOINTING REPEATS THREADS Z Y X\n",
-               argv[0]);
+  if (argc != 9) {
+    fmt::print(stderr, "usage: {} ARCHITECTURE WHAT PRECISION REPEATS THREADS Z Y X\n", argv[0]);
     return 2;
   }
   const std::string what = argv[2];
   train::Recipe recipe;
   recipe.network.architecture = core::from_text<models::Architecture>(argv[1], "the architecture");
   recipe.network.init = models::Init::kHe;
-  recipe.network.input_zyx = {std::stoll(argv[7]), std::stoll(argv[8]), std::stoll(argv[9])};
-  recipe.train.precision = argv[3];
-  recipe.train.gradient_checkpointing = std::string(argv[4]) == "1";
+  recipe.network.input_zyx = {std::stoll(argv[6]), std::stoll(argv[7]), std::stoll(argv[8])};
+  recipe.train.precision = core::from_text<models::Precision>(argv[3], "the precision");
   recipe.train.learning_rate = 1.0;
   recipe.augment.enabled = false;
-  const int repeats = std::stoi(argv[5]);
-  const int threads = std::stoi(argv[6]);
-  train::set_up_torch({threads, true, true});
+  const int repeats = std::stoi(argv[4]);
+  const int threads = std::stoi(argv[5]);
+  models::set_up_torch({threads, true, true});
 
   const auto network = models::make_network(recipe.network, 1);
   const auto optimizer =
@@ -88,8 +85,7 @@ int main(int argc, char** argv) {
     seconds.push_back(
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  fmt::print("epvs\t{}\t{}\t{}\t{}\t{}\t{:.3f}\t{:.3f}\t{:.2f}\n", argv[1], what, argv[3], argv[4],
-             threads, median(seconds), *std::min_element(seconds.begin(), seconds.end()),
-             peak_gib());
+  fmt::print("epvs\t{}\t{}\t{}\t{}\t{:.3f}\t{:.3f}\t{:.2f}\n", argv[1], what, argv[3], threads,
+             median(seconds), *std::min_element(seconds.begin(), seconds.end()), peak_gib());
   return 0;
 }

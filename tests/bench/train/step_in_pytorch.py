@@ -49,10 +49,10 @@ class GpUnet(nn.Module):
 
 
 def main():
-    architecture, what, precision, checkpointing = sys.argv[1:5]
-    assert precision == "float32" and checkpointing == "0"
-    repeats, threads = int(sys.argv[5]), int(sys.argv[6])
-    zyx = [int(n) for n in sys.argv[7:10]]
+    architecture, what, precision = sys.argv[1:4]
+    assert precision == "float32"
+    repeats, threads = int(sys.argv[4]), int(sys.argv[5])
+    zyx = [int(n) for n in sys.argv[6:9]]
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     network = {"media2019": Media2019, "gp_unet": GpUnet}[architecture](zyx)
@@ -86,7 +86,7 @@ def main():
         once()
         seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print("pytorch", architecture, what, precision, checkpointing, threads, f"{statistics.median(seconds):.3f}",
+    print("pytorch", architecture, what, precision, threads, f"{statistics.median(seconds):.3f}",
           f"{min(seconds):.3f}", f"{peak:.2f}", sep="\t")
 
 

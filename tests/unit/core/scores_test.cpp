@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/files.h"
 #include "core/splits.h"
 #include "tests/support/test_support.h"
 
@@ -54,32 +55,31 @@ TEST(Regions, AnUnknownNameIsUsageAKnownOneThatIsLackingIsInput) {
 
 TEST(Splits, WritesReadsAndSelects) {
   const TemporaryFolder folder;
-  const Splits splits({{0, 0, "a", "train"}, {0, 0, "b", "test"}, {0, 1, "a", "test"}});
+  const Splits splits(
+      {{0, 0, "a", Split::kTrain}, {0, 0, "b", Split::kTest}, {0, 1, "a", Split::kTest}});
   splits.write(folder / "s.tsv");
   const Splits read = Splits::read(folder / "s.tsv");
-  EXPECT_EQ(read.participants(0, 0, "train"), std::vector<std::string>{"a"});
-  EXPECT_EQ(read.participants(0, 1, "test"), std::vector<std::string>{"a"});
-  EXPECT_TRUE(read.participants_or_none(0, 0, "validation").empty());
+  EXPECT_EQ(read.participants(0, 0, Split::kTrain), std::vector<std::string>{"a"});
+  EXPECT_EQ(read.participants(0, 1, Split::kTest), std::vector<std::string>{"a"});
+  EXPECT_TRUE(read.participants_or_none(0, 0, Split::kValidation).empty());
   EXPECT_EQ(read.pairs().size(), 2U);
 }
 
 TEST(Splits, RefusesWhatWouldLeakOrIsNotThere) {
   expect_error<InputError>(
       [] {
-        Splits({{0, 0, "a", "train"}, {0, 0, "a", "test"}}, "s.tsv");
+        Splits({{0, 0, "a", Split::kTrain}, {0, 0, "a", Split::kTest}}, "s.tsv");
       },
       {"a is in train and in test", "repeat 0, fold 0"});
-  expect_error<InputError>(
-      [] {
-        Splits({{0, 0, "a", "holdout"}}, "s.tsv");
-      },
-      {"holdout", "validation"});
-  const Splits splits({{0, 0, "a", "train"}}, "s.tsv");
-  expect_error<InputError>([&] { splits.participants(0, 3, "train"); },
+  const TemporaryFolder folder;
+  write_text(folder / "s.tsv", "repeat\tfold\tparticipant_id\tsplit\n0\t0\ta\tholdout\n");
+  expect_error<InputError>([&] { Splits::read(folder / "s.tsv"); },
+                           {"s.tsv", "a: split = 'holdout'", "train, validation, test"});
+  const Splits splits({{0, 0, "a", Split::kTrain}}, "s.tsv");
+  expect_error<InputError>([&] { splits.participants(0, 3, Split::kTrain); },
                            {"no repeat 0 fold 3", "repeat 0 fold 0"});
-  expect_error<InputError>([&] { splits.participants(0, 0, "test"); },
+  expect_error<InputError>([&] { splits.participants(0, 0, Split::kTest); },
                            {"has no test participants"});
-  expect_error<UsageError>([&] { splits.participants(0, 0, "tset"); }, {"did you mean 'test'"});
 }
 
 }  // namespace

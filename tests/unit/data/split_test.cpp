@@ -27,7 +27,8 @@ using Sets = std::map<std::string, std::set<std::string>>;
 Sets sets_of(const core::Splits& splits, int repeat, int fold) {
   Sets sets;
   for (const core::SplitRow& row : splits.rows()) {
-    if (row.repeat == repeat && row.fold == fold) sets[row.split].insert(row.participant_id);
+    if (row.repeat == repeat && row.fold == fold)
+      sets[core::to_text(row.split)].insert(row.participant_id);
   }
   return sets;
 }
@@ -35,7 +36,7 @@ Sets sets_of(const core::Splits& splits, int repeat, int fold) {
 std::vector<std::tuple<int, int, std::string, std::string>> tuples(const core::Splits& splits) {
   std::vector<std::tuple<int, int, std::string, std::string>> list;
   for (const core::SplitRow& row : splits.rows()) {
-    list.emplace_back(row.repeat, row.fold, row.participant_id, row.split);
+    list.emplace_back(row.repeat, row.fold, row.participant_id, core::to_text(row.split));
   }
   return list;
 }

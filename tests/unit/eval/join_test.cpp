@@ -109,12 +109,12 @@ TEST(Join, TablesThatEachLackAKeyOfTheOther) {
 }
 
 TEST(Join, SplitChoosesParticipants) {
-  const core::Splits splits({{0, 0, "a", "train"},
-                             {0, 0, "b", "test"},
-                             {0, 0, "c", "test"},
-                             {0, 1, "a", "test"},
-                             {0, 1, "b", "train"},
-                             {0, 1, "c", "train"}});
+  const core::Splits splits({{0, 0, "a", core::Split::kTrain},
+                             {0, 0, "b", core::Split::kTest},
+                             {0, 0, "c", core::Split::kTest},
+                             {0, 1, "a", core::Split::kTest},
+                             {0, 1, "b", core::Split::kTrain},
+                             {0, 1, "c", core::Split::kTrain}});
   JoinOptions options = by("r1");
   options.splits = &splits;
   EXPECT_EQ(join({table(kVisual), table(kMethod)}, options).units.size(), 2u);
@@ -125,12 +125,12 @@ TEST(Join, SplitChoosesParticipants) {
 }
 
 TEST(Join, CrossValidationPoolsTheTestPartOfEachFold) {
-  const core::Splits splits({{0, 0, "a", "train"},
-                             {0, 0, "b", "test"},
-                             {0, 0, "c", "test"},
-                             {0, 1, "a", "test"},
-                             {0, 1, "b", "train"},
-                             {0, 1, "c", "train"}});
+  const core::Splits splits({{0, 0, "a", core::Split::kTrain},
+                             {0, 0, "b", core::Split::kTest},
+                             {0, 0, "c", core::Split::kTest},
+                             {0, 1, "a", core::Split::kTest},
+                             {0, 1, "b", core::Split::kTrain},
+                             {0, 1, "c", core::Split::kTrain}});
   const auto folds =
       table("participant_id\tfold\tgp\nb\t0\t2\nc\t0\t3\na\t1\t1\na\t0\t99\nb\t1\t99\n");
   JoinOptions options = by("r1");
@@ -141,7 +141,7 @@ TEST(Join, CrossValidationPoolsTheTestPartOfEachFold) {
 }
 
 TEST(Join, ParticipantsOfTheSplitWithoutAnyScore) {
-  const core::Splits splits({{0, 0, "a", "test"}, {0, 0, "zed", "test"}});
+  const core::Splits splits({{0, 0, "a", core::Split::kTest}, {0, 0, "zed", core::Split::kTest}});
   JoinOptions options = by("r1");
   options.splits = &splits;
   expect_error<InputError>(

@@ -9,8 +9,8 @@
 
 #include "core/error.h"
 #include "data/cohort/cohort.h"
+#include "tests/support/damaged_cohort.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/models/damaged_cohort.h"
 
 namespace epvs::models {
 namespace {

@@ -7,7 +7,6 @@
 
 #include "core/error.h"
 #include "models/layers.h"
-#include "models/network_layers.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {

@@ -1,4 +1,4 @@
-// Mixed precision and gradient checkpointing against the plain pass.
+// Mixed precision against the plain pass.
 #include "models/precision.h"
 
 #include <ATen/record_function.h>
@@ -8,7 +8,6 @@
 
 #include "core/error.h"
 #include "models/network.h"
-#include "models/recompute.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {
@@ -80,68 +79,10 @@ double cosine(const Tensor& a, const Tensor& b) {
   return (x.dot(y) / (x.norm() * y.norm())).item<double>();
 }
 
-/// Calls of a convolution while it lives.
-class ConvolutionCounter {
- public:
-  ConvolutionCounter() {
-    calls_ = 0;
-    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(
-        [](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
-          if (std::string(function.name()) == "aten::conv3d") ++calls_;
-          return nullptr;
-        }));
-  }
-  ~ConvolutionCounter() { at::removeCallback(handle_); }
-  static int calls() { return calls_; }
-
- private:
-  static inline int calls_ = 0;
-  at::CallbackHandle handle_;
-};
-
 class EveryNetwork : public ::testing::TestWithParam<Case> {};
-
-TEST_P(EveryNetwork, CheckpointingGivesTheSameGradientsToTheLastBit) {
-  for (const auto type : {torch::kDouble, torch::kFloat}) {
-    for (const auto precision : {Precision::kFloat32, Precision::kBf16}) {
-      const auto network = make_network(GetParam().options, 5);
-      network->to(type);
-      const Tensor x = input_of(GetParam().options, 2, type);
-      const auto plain = pass(*network, x, precision);
-      network->set_gradient_checkpointing(true);
-      const auto recomputed = pass(*network, x, precision);
-      for (const auto& [name, gradient] : plain) {
-        EXPECT_TRUE(torch::equal(gradient, recomputed.at(name)))
-            << name << ", " << static_cast<int>(precision) << ": "
-            << (gradient - recomputed.at(name)).abs().max().item<double>();
-        EXPECT_GT(gradient.abs().max().item<double>(), 0) << name << " has no gradient to compare";
-      }
-    }
-  }
-}
-
-TEST_P(EveryNetwork, CheckpointingComputesTwiceAndOnlyForGradients) {
-  const auto network = make_network(GetParam().options, 5);
-  const Tensor x = input_of(GetParam().options, 1, torch::kFloat);
-  const auto count = [&](const auto& action) {
-    const ConvolutionCounter counter;
-    action();
-    return ConvolutionCounter::calls();
-  };
-  const auto train = [&] { pass(*network, x, Precision::kFloat32); };
-  const auto score = [&] {
-    const torch::NoGradGuard no_grad;
-    network->forward(x);
-  };
-  const int plain = count(train);
-  network->set_gradient_checkpointing(true);
-  EXPECT_EQ(count(train), 2 * plain);
-  EXPECT_EQ(count(score), plain);
-}
 
 TEST_P(EveryNetwork, FrozenLayersStayWithoutGradient) {
   const auto network = make_network(GetParam().options, 5);
-  network->set_gradient_checkpointing(true);
   Tensor frozen = network->parameters().front();
   frozen.requires_grad_(false);
   network->forward(input_of(GetParam().options, 1, torch::kFloat)).sum().backward();
@@ -188,7 +129,7 @@ TEST(PrecisionTest, AttentionIdentityHoldsInBf16) {
 }
 
 TEST(PrecisionTest, AutocastIsAsBeforeAfterwards) {
-  const auto is_on = [] { return AutocastState::current(c10::kCPU).enabled; };
+  const auto is_on = [] { return Autocast::is_on(c10::kCPU); };
   EXPECT_FALSE(is_on());
   {
     const Autocast autocast(Precision::kBf16, torch::kCPU);
@@ -224,26 +165,8 @@ TEST(PrecisionTest, OnTheGpuBf16IsNearFloat32) {
       for (const auto& [name, gradient] : exact) {
         EXPECT_GT(cosine(gradient, rough.at(name)), 0.95) << one.name << " " << name;
       }
-      network->set_gradient_checkpointing(true);
-      const auto recomputed = pass(*network, x, precision);
-      network->set_gradient_checkpointing(false);
-      for (const auto& [name, gradient] : rough) {
-        EXPECT_GT(cosine(gradient, recomputed.at(name)), 1 - 1e-6) << one.name << " " << name;
-      }
     }
   }
-}
-
-TEST(Recompute, ASecondDerivativeIsAnError) {
-  const Tensor x = torch::ones({2}, torch::requires_grad());
-  const Tensor y = recomputed([](const std::vector<Tensor>& in) { return in[0].pow(3); }, {x}, {});
-  EXPECT_TRUE(
-      torch::equal(torch::autograd::grad({y.sum()}, {x}, {}, true)[0], torch::full({2}, 3.0)));
-  const auto twice = [&] {
-    const auto first = torch::autograd::grad({y.sum()}, {x}, {}, true, /*create_graph=*/true);
-    torch::autograd::grad({first[0].sum()}, {x});
-  };
-  EXPECT_THROW(twice(), c10::Error);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include "core/random.h"
 #include "models/torch.h"
 #include "tests/support/test_support.h"
-#include "train/augmentation/clinical_augmentation.h"
+#include "train/augmentation/augmentation.h"
 
 namespace epvs::train {
 namespace {

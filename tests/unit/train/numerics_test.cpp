@@ -11,7 +11,6 @@
 #include "models/safetensors.h"
 #include "models/torch.h"
 #include "tests/support/test_support.h"
-#include "train/adadelta.h"
 #include "train/augmentation/augmentation.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -203,7 +202,7 @@ TEST(Optimizer, LoadStateNamesWhatDoesNotFit) {
                                  {"w.update_average", "(3)", "(8)"});
   state.pop_back();
   expect_error<core::InputError>([&] { optimizer.load_state(state); },
-                                 {"lacks w.update_average", "another optimiser"});
+                                 {"w.update_average (8) is missing", "another optimiser"});
 }
 
 TEST(Optimizer, OptionsAreChecked) {

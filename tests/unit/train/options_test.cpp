@@ -7,9 +7,9 @@
 
 #include "core/error.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/train/phantom_cohort.h"
+#include "tests/support/train_fixture.h"
 #include "train/examples.h"
-#include "train/schedule.h"
+#include "train/optimizer.h"
 #include "train/validation.h"
 
 namespace epvs::train {
@@ -139,7 +139,7 @@ TEST(Examples, SeveralScansNeedSessions) {
   }
   writer.finish();
   const data::CohortReader cohort(folder / "c.h5");
-  const core::Splits splits({{0, 0, "sub-01", "train"}});
+  const core::Splits splits({{0, 0, "sub-01", core::Split::kTrain}});
   core::Table without({"participant_id", "rater1"});
   without.add_row({"sub-01", "4"});
   expect_error<core::InputError>(

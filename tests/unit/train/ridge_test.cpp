@@ -156,7 +156,8 @@ class OutputFit : public ::testing::TestWithParam<models::Architecture> {
     }
   }
   RidgeFit fit(bool keep_close) {
-    return fit_output(*network_, models::MemorySource(volumes_), examples_, labels_, 4, torch::kCPU,
+    for (std::size_t i = 0; i < labels_.size(); ++i) examples_[i].label = labels_[i];
+    return fit_output(*network_, models::MemorySource(volumes_), examples_, 4, torch::kCPU,
                       keep_close);
   }
   /// In the order of the examples.

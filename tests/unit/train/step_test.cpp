@@ -12,8 +12,6 @@
 #include "models/network.h"
 #include "models/torch_setup.h"
 #include "tests/support/test_support.h"
-#include "train/schedule.h"
-#include "train/target_scale.h"
 #include "train/training_log.h"
 
 namespace epvs::train {
@@ -130,18 +128,6 @@ TEST(TrainingStepTest, Bf16LearnsToCount) {
   }
 }
 
-TEST(TrainingStepTest, GradientCheckpointingOfTheRecipeChangesNoBit) {
-  Recipe recipe = small_recipe();
-  Parts plain(recipe);
-  recipe.train.gradient_checkpointing = true;
-  Parts recomputed(recipe);
-  plain.add(2);
-  recomputed.add(2);
-  const auto a = plain.gradients();
-  const auto b = recomputed.gradients();
-  for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(torch::equal(a[i], b[i])) << i;
-}
-
 TEST(TrainingStepTest, GradientsAreClippedToTheNorm) {
   Recipe recipe = small_recipe();
   recipe.train.optimizer = OptimizerKind::kSgd;
@@ -201,7 +187,7 @@ TEST(Memory, ABatchThatDoesNotFitNamesTheSizeThatDoes) {
                                 "train.batch_size = 2 fits", "train.accumulate = 4"});
   Parts none(recipe, std::make_shared<Hungry>(recipe.network, 0));
   expect_error<core::RunError>([&] { none.add(8); },
-                               {"not even one volume fits", "train.gradient_checkpointing = true"});
+                               {"not even one volume fits", "take a smaller network"});
   Parts enough(recipe, std::make_shared<Hungry>(recipe.network, 8));
   EXPECT_TRUE(std::isfinite(enough.add(8).loss));
 }
@@ -219,88 +205,6 @@ TEST(Memory, TheAllocatorOfLibTorchIsUnderstood) {
   };
   Parts setup(recipe, std::make_shared<Huge>(recipe.network));
   expect_error<core::RunError>([&] { setup.add(4); }, {"does not fit", "train.batch_size = 1"});
-}
-
-// ---- scaled targets ---------------------------------------------------------------------------
-
-TEST(TargetScaleTest, ClosedForms) {
-  const std::vector<double> labels = {1, 3, 8};
-  const TargetScale standard = TargetScale::of(TargetScaling::kStandardize, labels);
-  EXPECT_DOUBLE_EQ(standard.offset, 4);
-  EXPECT_DOUBLE_EQ(standard.factor, std::sqrt((9 + 1 + 16) / 2.0));
-  const TargetScale maximum = TargetScale::of(TargetScaling::kMaximum, {-9, 3});
-  EXPECT_DOUBLE_EQ(maximum.scaled(-9), -1);
-  EXPECT_TRUE(TargetScale::of(TargetScaling::kNone, labels).is_identity());
-  expect_error<core::InputError>(
-      [] {
-        TargetScale::of(TargetScaling::kStandardize, {4, 4, 4});
-      },
-      {"standardize", "all equal"});
-  expect_error<core::InputError>([] { TargetScale::of(TargetScaling::kStandardize, {4}); },
-                                 {"all equal"});
-  expect_error<core::InputError>(
-      [] {
-        TargetScale::of(TargetScaling::kMaximum, {0, 0});
-      },
-      {"all zero"});
-}
-
-TEST(TargetScaleTest, InCountsTheScoreIsTheScaledOneScaledBack) {
-  for (const auto architecture : {models::Architecture::kMedia2019, models::Architecture::kCnn4,
-                                  models::Architecture::kGpUnet}) {
-    models::NetworkOptions options;
-    options.architecture = architecture;
-    options.first_features = 4;
-    options.init = models::Init::kHe;
-    options.input_zyx = {6, 8, 10};
-    if (options.architecture == models::Architecture::kMedia2019) {
-      options.input_zyx = {20, 21, 22};
-      options.blocks = options.convolutions_per_block = 1;
-      options.fully_connected = {5};
-    }
-    const auto network = models::make_network(options, 5);
-    network->to(torch::kDouble);
-    const auto [z, y, x] = options.input_zyx;
-    const Tensor volumes =
-        torch::linspace(0, 1, 2 * z * y * x, torch::kDouble).view({2, 1, z, y, x});
-    const TargetScale scale{7.5, 3.25};
-    const torch::NoGradGuard no_grad;
-    const Tensor scaled = network->forward(volumes);
-    {
-      const InCounts in_counts(*network, scale);
-      EXPECT_TRUE(torch::allclose(network->forward(volumes), scaled * 3.25 + 7.5, 1e-12, 1e-12));
-      if (network->has_attention()) {
-        const auto both = network->forward_with_attention(volumes);
-        EXPECT_TRUE(torch::allclose(both.attention.flatten(1).mean(1) + network->output_bias(),
-                                    both.scores, 1e-12, 1e-12));
-      }
-      EXPECT_EQ(in_counts.scaled_unit().size(), 2U);
-    }
-    EXPECT_TRUE(torch::equal(network->forward(volumes), scaled)) << "not as before";
-    const InCounts nothing(*network, TargetScale{});
-    EXPECT_TRUE(nothing.scaled_unit().empty());
-    // Weights for counts, as --init brings them, and back.
-    scale_output(*network, scale, /*bias_only=*/false);
-    const InCounts again(*network, scale);
-    EXPECT_TRUE(torch::allclose(network->forward(volumes), scaled, 1e-12, 1e-12));
-  }
-}
-
-TEST(TargetScaleTest, ALossOfScaledLabelsIsTheLossOverTheSquaredFactor) {
-  // For mse with the unit scaled alike: ((w.f + b) - (y - o) / s)^2 = (s w.f + s b + o - y)^2 /
-  // s^2.
-  Parts counts(small_recipe());
-  Parts scaled(small_recipe());
-  const TargetScale scale{5.0, 4.0};
-  scale_output(*scaled.network, scale, /*bias_only=*/false);
-  TrainingStep::Moment moment;
-  const auto plain = counts.add(3, moment);
-  moment.target_scale = scale;
-  const auto other = scaled.add(3, moment);
-  EXPECT_NEAR(other.loss, plain.loss / 16, 1e-5 * plain.loss);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_NEAR(other.residuals[i], plain.residuals[i] / 4, 1e-5);
-  }
 }
 
 // ---- schedules, settings, reports -------------------------------------------------------------

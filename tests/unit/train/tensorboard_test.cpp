@@ -1,5 +1,5 @@
 // Event files, read back by an independent program (read_events.py).
-#include "train/monitor/tensorboard.h"
+#include "train/monitor.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "train/monitor/tensorboard.h"
+#include "train/monitor.h"
 
 #include <fmt/format.h>
 
@@ -11,6 +11,8 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/files.h"
+#include "train/augmentation/preview.h"
 #include "train/tensorboard_event.pb.h"
 
 namespace epvs::train {
@@ -51,7 +53,7 @@ EventWriter::EventWriter(const fs::path& folder) {
   fs::create_directories(folder);
   std::vector<fs::path> old;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().filename().string().rfind("events.out.tfevents.", 0) == 0) {
+    if (entry.path().filename().string().starts_with("events.out.tfevents.")) {
       old.push_back(entry.path());
     }
   }
@@ -124,6 +126,40 @@ void EventWriter::image(const std::string& tag, std::int64_t step, int width, in
 
 void EventWriter::flush() {
   file_.flush();
+}
+
+Monitor::Monitor(const fs::path& folder, const std::vector<EpochRow>& history)
+    : folder_(folder), writer_(folder) {
+  for (const EpochRow& row : history) epoch(row);
+}
+
+void Monitor::epoch(const EpochRow& row) {
+  for (const EpochFigure& figure : kEpochFigures) {
+    writer_.scalar(figure.curve, row.epoch, row.*figure.value);
+  }
+  writer_.flush();
+}
+
+void Monitor::weights(const models::Network& network, std::int64_t epoch) {
+  for (const auto& item : network.named_parameters()) {
+    const torch::Tensor values =
+        item.value().detach().to(torch::kCPU, torch::kFloat).contiguous().view({-1});
+    const float* data = values.data_ptr<float>();
+    writer_.histogram("weights/" + item.key(), epoch, {data, data + values.numel()});
+  }
+  writer_.flush();
+}
+
+void Monitor::attention(models::Network& network, const torch::Tensor& volume,
+                        const std::array<double, 3>& spacing_mm, std::int64_t epoch) {
+  if (!network.has_attention()) return;
+  const torch::NoGradGuard no_grad;
+  const data::Picture picture = middle_slice(network.attention(volume), spacing_mm);
+  const fs::path file = folder_ / ".attention.png";
+  data::write_png(file, picture);
+  writer_.image("attention", epoch, picture.width, picture.height, core::read_text(file));
+  fs::remove(file);
+  writer_.flush();
 }
 
 }  // namespace epvs::train

@@ -8,12 +8,10 @@
 #include "models/safetensors.h"
 #include "models/weights_metadata.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/train/phantom_cohort.h"
+#include "tests/support/train_fixture.h"
 
 namespace epvs::train {
 namespace {
-
-using Arguments = std::vector<std::string>;
 
 /// Tensors of a weights file under construction.
 struct Tensor {
@@ -21,11 +19,9 @@ struct Tensor {
   std::vector<std::int64_t> shape;
 };
 
-class TrainBadInput : public ::testing::Test {
+class TrainBadInput : public TrainTest {
  protected:
-  TrainBadInput() {
-    write_tiny_cohort(folder_.path(), 12);
-    write_tiny_recipe(folder_ / "recipe.toml");
+  TrainBadInput() : TrainTest(12) {
     metadata_.network.first_features = 4;
     metadata_.network.input_zyx = {8, 12, 16};
     metadata_.preprocessing.crop_voxels = {16, 12, 8};
@@ -51,39 +47,17 @@ class TrainBadInput : public ::testing::Test {
                               {{"epvs", metadata_.to_json().dump()}});
   }
   tests::CommandResult train(const Arguments& more = {}) const {
-    Arguments all = {"train", (folder_ / "recipe.toml").string()};
-    const std::vector<std::pair<std::string, std::string>> usual = {
-        {"--cohort", (folder_ / "cohort.h5").string()},
-        {"--scores", (folder_ / "scores.tsv").string()},
-        {"--splits", (folder_ / "splits.tsv").string()},
-        {"--target", "rater1"},
-        {"--out", (folder_ / "run").string()},
-        {"--threads", "1"},
-        {"--device", "cpu"}};
-    for (const auto& [name, value] : usual) {
-      if (std::find(more.begin(), more.end(), name) == more.end()) {
-        all.insert(all.end(), {name, value});
-      }
-    }
-    all.insert(all.end(), more.begin(), more.end());
-    return tests::run_epvs(all);
+    return TrainTest::train("run", more);
   }
   tests::CommandResult init(const Arguments& more = {}) const {
     write_weights();
-    Arguments all = {"--init", (folder_ / "w.safetensors").string()};
-    all.insert(all.end(), more.begin(), more.end());
-    return train(all);
+    return train(plus({"--init", (folder_ / "w.safetensors").string()}, more));
   }
   void expect(const tests::CommandResult& result, int exit_code, const Arguments& texts) const {
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "lacks '" << text << "':\n"
-                                                          << result.err;
-    }
+    expect_output(result, exit_code, texts);
     EXPECT_EQ(std::filesystem::exists(folder_ / "run" / "weights.safetensors"), exit_code == 0);
   }
 
-  tests::TemporaryFolder folder_;
   models::WeightsMetadata metadata_;
   std::vector<Tensor> tensors_;
 };

@@ -13,8 +13,7 @@
 #include "core/table.h"
 #include "models/safetensors.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/train/phantom_cohort.h"
-#include "tests/unit/train/train_process.h"
+#include "tests/support/train_fixture.h"
 
 namespace epvs::train {
 namespace {
@@ -22,7 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using core::Table;
 using tests::CommandResult;
-using Arguments = std::vector<std::string>;
 
 /// All numbers of a weights file, in the order of the file, in double.
 std::vector<double> numbers_of(const fs::path& path) {
@@ -54,30 +52,8 @@ double largest_difference(const fs::path& a, const fs::path& b) {
   return largest;
 }
 
-class ProcessesTest : public ::testing::Test {
+class ProcessesTest : public TrainTest {
  protected:
-  void SetUp() override {
-    write_tiny_cohort(folder_.path(), 24);  // 18 train, 3 validation, 3 test
-    write_tiny_recipe(folder_ / "recipe.toml");
-  }
-  Arguments arguments(const std::string& run, const Arguments& more) const {
-    Arguments all = {(folder_ / "recipe.toml").string()};
-    const std::vector<std::pair<std::string, std::string>> usual = {
-        {"--cohort", (folder_ / "cohort.h5").string()},
-        {"--scores", (folder_ / "scores.tsv").string()},
-        {"--splits", (folder_ / "splits.tsv").string()},
-        {"--target", "rater1"},
-        {"--out", (folder_ / run).string()},
-        {"--threads", "1"},
-        {"--device", "cpu"}};
-    for (const auto& [name, value] : usual) {
-      if (std::find(more.begin(), more.end(), name) != more.end()) continue;
-      all.push_back(name);
-      all.push_back(value);
-    }
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
-  }
   static Arguments set(const Arguments& settings) {
     Arguments all;
     for (const std::string& setting : settings) {
@@ -86,13 +62,9 @@ class ProcessesTest : public ::testing::Test {
     }
     return all;
   }
-  static Arguments plus(Arguments first, const Arguments& second) {
-    first.insert(first.end(), second.begin(), second.end());
-    return first;
-  }
   /// One process, or several as a launcher starts them; the outcome of rank 0.
   CommandResult train(const std::string& run, int processes, const Arguments& more) const {
-    if (processes == 1) return Process(arguments(run, more), folder_ / "output").wait();
+    if (processes == 1) return TrainTest::train(run, more);
     auto all = launch(run, processes, {more});
     CommandResult first = all.front()->wait();
     for (std::size_t rank = 1; rank < all.size(); ++rank) {
@@ -109,14 +81,13 @@ class ProcessesTest : public ::testing::Test {
       const auto own = std::min(more.size() - 1, static_cast<std::size_t>(rank));
       processes.push_back(std::make_unique<Process>(
           arguments(run, more[own]), folder_ / ("output" + std::to_string(rank)),
-          std::map<std::string, std::string>{{"RANK", std::to_string(rank)},
-                                             {"WORLD_SIZE", std::to_string(size)},
-                                             {"MASTER_ADDR", "127.0.0.1"},
-                                             {"MASTER_PORT", port}}));
+          std::map<std::string, std::optional<std::string>>{{"RANK", std::to_string(rank)},
+                                                            {"WORLD_SIZE", std::to_string(size)},
+                                                            {"MASTER_ADDR", "127.0.0.1"},
+                                                            {"MASTER_PORT", port}}));
     }
     return processes;
   }
-  std::string file(const std::string& name) const { return core::read_text(folder_ / name); }
   void wait_for_first_epoch(const std::string& run) const {
     for (int i = 0; i < 3000 && !fs::exists(folder_ / run / "training.tsv"); ++i) sleep_ms(20);
     ASSERT_TRUE(fs::exists(folder_ / run / "training.tsv"));
@@ -124,17 +95,7 @@ class ProcessesTest : public ::testing::Test {
   fs::path last(const std::string& run, const char* name = "weights.safetensors") const {
     return folder_ / run / "checkpoints" / "last" / name;
   }
-
-  tests::TemporaryFolder folder_;
 };
-
-void expect_output(const CommandResult& result, int exit_code, const Arguments& texts) {
-  EXPECT_EQ(result.exit_code, exit_code) << result.err;
-  for (const std::string& text : texts) {
-    EXPECT_NE(result.err.find(text), std::string::npos) << "lacks '" << text << "':\n"
-                                                        << result.err;
-  }
-}
 
 // 10 epochs of 5, 5, 5 and 3 scans: 40 updates, two processes take 3 and 2, then 2 and 1.
 const Arguments kFortySteps = {
@@ -180,7 +141,7 @@ TEST_F(ProcessesTest, TwoProcessesGiveTheWeightsOfOneInDoublePrecision) {
 TEST_F(ProcessesTest, AnyLossIsThatOfTheWholeBatch) {
   for (const char* loss : {"rmse", "summed", "tukey"}) {
     const Arguments settings =
-        set({std::string("train.loss=") + loss, "train.precision=float64", "train.epochs=3",
+        set({std::string("train.loss=") + loss, "train.precision=float64", "train.epochs=2",
              "train.batch_size=4", "train.accumulate=2", "train.clip_norm=0.05",
              "train.optimizer=adamw", "train.output_fit=ridge", "train.learning_rate=0.01",
              "train.tensorboard=false"});
@@ -194,7 +155,7 @@ TEST_F(ProcessesTest, AnyLossIsThatOfTheWholeBatch) {
 
 TEST_F(ProcessesTest, ResumeIsBitEqualAlsoAfterAKill) {
   const Arguments settings =
-      set({"train.epochs=20", "train.checkpoint_minutes=0.0001", "train.tensorboard=false",
+      set({"train.epochs=12", "train.checkpoint_minutes=0.0001", "train.tensorboard=false",
            "train.optimizer=adamw", "train.learning_rate=0.01"});
   ASSERT_EQ(train("whole", 2, settings).exit_code, 0);
   auto processes = launch("killed", 2, {plus(settings, {"--resume"})});

@@ -1,4 +1,4 @@
-#include "tests/unit/models/damaged_cohort.h"
+#include "tests/support/damaged_cohort.h"
 
 #include <gtest/gtest.h>
 #include <hdf5.h>

@@ -1,4 +1,4 @@
-#include "tests/unit/infer/fixture.h"
+#include "tests/cli/infer_fixture.h"
 #include "models/torch.h"
 
 #include "core/random.h"

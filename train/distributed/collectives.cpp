@@ -1,6 +1,14 @@
-// Collectives through LibTorch's c10d: a TCP store to meet, Gloo on the CPU, NCCL on CUDA.
-#include <ATen/ATen.h>
+// Collectives through LibTorch's c10d: a TCP store to meet, Gloo on the CPU, NCCL on CUDA. A build whose
+// LibTorch has no c10d with Gloo trains with one process.
+#include "train/distributed/collectives.h"
+
 #include <fmt/format.h>
+
+#include "core/error.h"
+
+#ifdef EPVS_HAS_C10D
+
+#include <ATen/ATen.h>
 #include <unistd.h>
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -14,9 +22,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "core/error.h"
 #include "core/text.h"
-#include "train/distributed/collectives.h"
 
 namespace epvs::train {
 
@@ -277,3 +283,19 @@ std::unique_ptr<Collectives> connect(const Launch& launch, std::chrono::millisec
 }
 
 }  // namespace epvs::train
+
+#else
+
+namespace epvs::train {
+
+std::unique_ptr<Collectives> connect(const Launch& launch, std::chrono::milliseconds) {
+  throw core::UsageError(
+      fmt::format("{} asks for {} processes, but this build of epvs has no c10d", launch.launcher,
+                  launch.size),
+      "train with one process, or build epvs with a LibTorch that has Gloo and with Gloo's headers "
+      "(Debian: libtorch-dev, libgloo-dev)");
+}
+
+}  // namespace epvs::train
+
+#endif

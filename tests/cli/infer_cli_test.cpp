@@ -8,9 +8,9 @@
 #include "data/formats/nifti.h"
 #include "infer/ensemble.h"
 #include "infer/map_writer.h"
+#include "tests/cli/infer_fixture.h"
+#include "tests/support/damaged_cohort.h"
 #include "tests/support/test_support.h"
-#include "tests/unit/infer/fixture.h"
-#include "tests/unit/models/damaged_cohort.h"
 
 namespace epvs::infer {
 namespace {

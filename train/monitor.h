@@ -1,12 +1,16 @@
-// TensorBoard event files without TensorFlow: TFRecord frames around protocol buffers
-// (train/monitor/tensorboard_event.proto).
+// What a training shows in TensorBoard: curves, histograms of the weights, an attention map; as event
+// files without TensorFlow: TFRecord frames around protocol buffers (train/tensorboard_event.proto).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
+
+#include "models/network.h"
+#include "train/checkpoint.h"
 
 namespace epvs::train {
 
@@ -37,6 +41,23 @@ class EventWriter {
 
   std::filesystem::path path_;
   std::ofstream file_;
+};
+
+class Monitor {
+ public:
+  /// Starts an event file in `folder` with the curves of `history`.
+  Monitor(const std::filesystem::path& folder, const std::vector<EpochRow>& history);
+
+  void epoch(const EpochRow& row);
+  /// Histograms of every parameter.
+  void weights(const models::Network& network, std::int64_t epoch);
+  /// The middle axial slice of the attention map of (1, 1, Z, Y, X); nothing for a network without.
+  void attention(models::Network& network, const torch::Tensor& volume,
+                 const std::array<double, 3>& spacing_mm, std::int64_t epoch);
+
+ private:
+  std::filesystem::path folder_;
+  EventWriter writer_;
 };
 
 }  // namespace epvs::train
