@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "models/blocked.h"
 #include "models/precision.h"
 
 namespace epvs::models {
@@ -151,6 +152,11 @@ void Network::compute(std::int64_t first, std::int64_t end, std::vector<Tensor>&
 }
 
 Tensor Network::last_maps(const Tensor& x) {
+  if (layout_ == Layout::kBlocked && can_block(x, *weights_.front())) {
+    const AutocastState autocast = AutocastState::current(c10::kCPU);
+    return blocked_maps(layers_, weights_, last_maps_, x,
+                        autocast.enabled ? autocast.type : torch::kFloat);
+  }
   std::vector<Tensor> values(layers_.size() + 1);
   values[0] = x;
   compute(0, last_maps_, values);

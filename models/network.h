@@ -59,6 +59,12 @@ class Network : public torch::nn::Module {
   torch::Tensor output_bias_tensor() const { return weights_.back()->bias; }
   double output_bias() const;
 
+  /// How feature maps lie in memory. Blocked is oneDNN's own layout, on the CPU in float32 or
+  /// bfloat16 (models/blocked.h); plain is LibTorch's, which everything else takes. The same scores
+  /// and gradients but for rounding.
+  enum class Layout { kBlocked, kPlain };
+  void set_layout(Layout layout) { layout_ = layout; }
+
  private:
   torch::Tensor last_maps(const torch::Tensor& x);
   /// The layers between the last feature maps and the output unit.
@@ -76,6 +82,7 @@ class Network : public torch::nn::Module {
   std::vector<std::shared_ptr<LayerWeights>> weights_;  ///< by layer; null where it has none
   std::vector<std::int64_t> last_use_;                  ///< of each value: the layer that needs it
   std::int64_t last_maps_ = 0;                          ///< models::last_maps
+  Layout layout_ = Layout::kBlocked;
 };
 
 std::shared_ptr<Network> make_network(const NetworkOptions& options, std::uint64_t seed);
