@@ -1,15 +1,17 @@
-// Times one training step as epvs train takes it, one forward pass, and the optimiser alone; peak
-// memory of the process. Not a test: see run.sh.
+// Times what networks cost: a score, a score with its attention map, a training step as `epvs train`
+// takes it, the optimiser alone; or the machine's own limits. Not a test: scripts/bench runs it.
 //
-//   bench_step ARCHITECTURE WHAT PRECISION REPEATS THREADS Z Y X
+//   bench_step NETWORK WHAT PRECISION LAYOUT REPEATS THREADS Z Y X
 //
-// WHAT is step, forward or optimizer; CHECKPOINTING is 0 or 1. Prints a row of
-// docs/results/training-speed.md as TSV.
+// NETWORK: media2019, cnn4, gp_unet. WHAT: score, map, step, optimizer, sgemm, convolution (the last
+// two ignore the network). LAYOUT: blocked or plain (models/network.h). Prints median seconds, least seconds
+// and the peak memory of the process in GiB, as TSV; for the limits GFLOP/s in place of seconds.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,26 +36,64 @@ double peak_gib() {
   return static_cast<double>(usage.ru_maxrss) / (1024.0 * 1024.0);
 }
 
+/// Seconds of each run after two that do not count: freed memory is kept from then on.
+std::vector<double> time(int repeats, const std::function<void()>& once) {
+  once();
+  once();
+  std::vector<double> seconds;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    once();
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return seconds;
+}
+
+/// GFLOP/s of a product of 2048 x 2048 matrices, and of oneDNN's 3x3x3 convolution of 32 to 32
+/// channels in its own layout.
+std::pair<double, std::function<void()>> limit(const std::string& what, torch::ScalarType type) {
+  if (what == "sgemm") {
+    const torch::Tensor a = torch::rand({2048, 2048});
+    return {2.0 * 2048 * 2048 * 2048, [a] { torch::mm(a, a); }};
+  }
+  const torch::Tensor x = torch::rand({1, 32, 40, 64, 84}).to(type).to_mkldnn();
+  const torch::Tensor weight = torch::rand({32, 32, 3, 3, 3});
+  return {2.0 * 32 * 32 * 27 * 40 * 64 * 84,
+          [x, weight] { torch::conv3d(x, weight, {}, /*stride=*/1, /*padding=*/1); }};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 9) {
-    fmt::print(stderr, "usage: {} ARCHITECTURE WHAT PRECISION REPEATS THREADS Z Y X\n", argv[0]);
+  if (argc != 10) {
+    fmt::print(stderr, "usage: {} NETWORK WHAT PRECISION LAYOUT REPEATS THREADS Z Y X\n", argv[0]);
     return 2;
   }
   const std::string what = argv[2];
   train::Recipe recipe;
-  recipe.network.architecture = core::from_text<models::Architecture>(argv[1], "the architecture");
+  recipe.network.architecture = core::from_text<models::Architecture>(argv[1], "the network");
   recipe.network.init = models::Init::kHe;
-  recipe.network.input_zyx = {std::stoll(argv[6]), std::stoll(argv[7]), std::stoll(argv[8])};
+  recipe.network.input_zyx = {std::stoll(argv[7]), std::stoll(argv[8]), std::stoll(argv[9])};
   recipe.train.precision = core::from_text<models::Precision>(argv[3], "the precision");
   recipe.train.learning_rate = 1.0;
   recipe.augment.enabled = false;
-  const int repeats = std::stoi(argv[4]);
-  const int threads = std::stoi(argv[5]);
+  const int repeats = std::stoi(argv[5]);
+  const int threads = std::stoi(argv[6]);
   models::set_up_torch({threads, true, true});
 
+  if (what == "sgemm" || what == "convolution") {
+    const torch::NoGradGuard no_grad;
+    const bool bf16 = recipe.train.precision == models::Precision::kBf16;
+    const auto [flops, once] = limit(what, bf16 ? torch::kBFloat16 : torch::kFloat);
+    const std::vector<double> seconds = time(repeats, once);
+    fmt::print("{:.0f}\t{:.0f}\t{:.2f}\n", flops / median(seconds) / 1e9,
+               flops / *std::min_element(seconds.begin(), seconds.end()) / 1e9, peak_gib());
+    return 0;
+  }
   const auto network = models::make_network(recipe.network, 1);
+  network->set_layout(std::string(argv[4]) == "plain" ? models::Network::Layout::kPlain
+                                                      : models::Network::Layout::kBlocked);
   const auto optimizer =
       train::make_optimizer(recipe.train, train::trained_parameters(*network, recipe.train));
   train::ProcessGroup group;
@@ -63,29 +103,24 @@ int main(int argc, char** argv) {
   train::Example example;
   example.participant_id = "sub-1";
   example.label = 7;
-  train::LossScale scale;
-  const auto once = [&] {
-    if (what == "forward") {
-      const torch::NoGradGuard no_grad;
-      const models::Autocast autocast(models::parse_precision(recipe.train.precision), torch::kCPU);
-      network->forward(volume);
-    } else if (what == "step") {
-      step.add_batch(volume, {&example}, 1.0, {});
-      step.update(1.0, {}, scale);
-    } else {
-      optimizer->step(1.0);
-    }
-  };
   if (what == "optimizer") step.add_batch(volume, {&example}, 1.0, {});
-  once();
-  std::vector<double> seconds;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    once();
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  fmt::print("epvs\t{}\t{}\t{}\t{}\t{:.3f}\t{:.3f}\t{:.2f}\n", argv[1], what, argv[3], threads,
-             median(seconds), *std::min_element(seconds.begin(), seconds.end()), peak_gib());
+  const std::vector<double> seconds = time(repeats, [&] {
+    if (what == "step") {
+      step.add_batch(volume, {&example}, 1.0, {});
+      step.update(1.0, {});
+    } else if (what == "optimizer") {
+      optimizer->step(1.0);
+    } else {
+      const torch::NoGradGuard no_grad;
+      const models::Autocast autocast(recipe.train.precision, torch::kCPU);
+      if (what == "map") {
+        network->forward_with_attention(volume);
+      } else {
+        network->forward(volume);
+      }
+    }
+  });
+  fmt::print("{:.4f}\t{:.4f}\t{:.2f}\n", median(seconds),
+             *std::min_element(seconds.begin(), seconds.end()), peak_gib());
   return 0;
 }
