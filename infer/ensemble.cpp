@@ -117,7 +117,7 @@ Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& devi
                    models::Precision precision)
     : state_(std::make_unique<State>()) {
   EPVS_ASSERT(!weights.empty() && threads >= 1);
-  at::set_num_threads(threads);  // Debian's LibTorch starts with one
+  models::set_up_torch({.threads = threads});
   state_->device = models::resolve_device(device);
   state_->precision = precision;
   state_->files = weights;

@@ -16,16 +16,6 @@ using torch::Tensor;
 
 namespace {
 
-/// LibTorch 1.13 leaves oneDNN for a convolution that is four to fifty times slower when all of
-/// this holds (aten/src/ATen/native/Convolution.cpp, use_mkldnn). Later versions differ,
-/// harmlessly.
-bool leaves_onednn(const Tensor& x) {
-  constexpr std::int64_t kLimit = 20480;
-  const bool in_float32 = x.scalar_type() == torch::kFloat && !Autocast::is_on(c10::kCPU);
-  return x.device().is_cpu() && in_float32 && x.size(0) == 1 &&
-         x.size(1) * x.size(2) * x.size(3) <= kLimit;
-}
-
 /// (N, in) -> (N, out), in float32 at least.
 Tensor dense(const Tensor& x, const LayerWeights& weights) {
   const Float32 exactly;
@@ -56,15 +46,7 @@ LayerWeights::LayerWeights(const Layer& layer) {
 }
 
 Tensor convolve(const Tensor& x, const LayerWeights& weights, std::int64_t padding) {
-  const std::vector<std::int64_t> paddings(3, padding);
-  if (weights.weight.size(0) % 2 == 0 && leaves_onednn(x)) {
-    // Two groups that see the same input are the same convolution, and groups stay in oneDNN.
-    // Measured on two cores, float32, forward: 1x84x128x168 to 32 channels 0.66 s -> 0.16 s;
-    // 32x16x24x32 to 32 channels 104 ms -> 1.7 ms. Forward and backward: 2.1 s -> 0.41 s.
-    return torch::conv3d(torch::cat({x, x}, 1), weights.weight, weights.bias, /*stride=*/1,
-                         paddings, /*dilation=*/1, /*groups=*/2);
-  }
-  return torch::conv3d(x, weights.weight, weights.bias, /*stride=*/1, paddings);
+  return torch::conv3d(x, weights.weight, weights.bias, /*stride=*/1, padding);
 }
 
 Tensor upsample(const Tensor& maps, const std::array<std::int64_t, 3>& pad) {
@@ -153,9 +135,8 @@ void Network::compute(std::int64_t first, std::int64_t end, std::vector<Tensor>&
 
 Tensor Network::last_maps(const Tensor& x) {
   if (layout_ == Layout::kBlocked && can_block(x, *weights_.front())) {
-    const AutocastState autocast = AutocastState::current(c10::kCPU);
     return blocked_maps(layers_, weights_, last_maps_, x,
-                        autocast.enabled ? autocast.type : torch::kFloat);
+                        Autocast::is_on(c10::kCPU) ? torch::kBFloat16 : torch::kFloat);
   }
   std::vector<Tensor> values(layers_.size() + 1);
   values[0] = x;

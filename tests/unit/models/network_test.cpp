@@ -308,29 +308,6 @@ TEST(Attention, NetworksWithoutMapsSaySo) {
                                  {"cnn4", "saliency"});
 }
 
-TEST(ConvolutionTest, GroupedFormEqualsThePlainOne) {
-  // 1x1x8x9x10 takes the grouped way in float32; float64 and batches of two never do.
-  Layer layer;
-  layer.input.channels = 3;
-  layer.output.channels = 6;
-  LayerWeights weights(layer);
-  torch::NoGradGuard no_grad;
-  weights.weight.copy_(noise({6, 3, 3, 3, 3}, 1));
-  weights.bias.copy_(noise({6}, 2));
-  const Tensor x = noise({1, 3, 8, 9, 10}, 3);
-  const Tensor grouped = convolve(x, weights, 1);
-  const Tensor plain = torch::conv3d(x.to(torch::kDouble), weights.weight.to(torch::kDouble),
-                                     weights.bias.to(torch::kDouble), 1, 1);
-  EXPECT_EQ(grouped.sizes(), plain.sizes());
-  EXPECT_LT((grouped - plain).abs().max().item<double>(), 1e-4);
-  // An odd number of channels cannot be halved and goes the plain way.
-  layer.output.channels = 5;
-  LayerWeights odd(layer);
-  odd.weight.copy_(noise({5, 3, 3, 3, 3}, 1));
-  odd.bias.zero_();
-  EXPECT_EQ(convolve(x, odd, 0).sizes(), torch::IntArrayRef({1, 5, 6, 7, 8}));
-}
-
 TEST(UpsampleTest, DoublesAndPadsToTheSkip) {
   const Tensor small_map = torch::arange(8, torch::kFloat).view({1, 1, 2, 2, 2});
   const Tensor even = upsample(small_map, {0, 0, 0});
