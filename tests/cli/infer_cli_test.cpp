@@ -456,7 +456,7 @@ TEST_F(Infer, WrongUsageIsNamed) {
   expect_failure(2, {"--weights", w, "--fold", "1"}, {"--fold", "--splits"});
   expect_failure(2, {"--weights", w, "--scorer", "fold"}, {"key column"});
   expect_failure(2, {"--weights", w, "--flip-axes", "x,x"}, {"twice"});
-  expect_failure(2, {"--weights", w, "--region", "midbrain"}, {"midbrain", "bg"});
+  expect_failure(3, {"--weights", w, "--region", "midbrain"}, {"midbrain", "bg"});
   expect_failure(2, {"--weights", w, "--device", "cuda:99"}, {"cuda:99", "not there"});
   expect_failure(2, {"--weights", w, "--device", "gpu"}, {"gpu", "auto, cpu, cuda"});
   expect_failure(3, {"--weights", path("absent.safetensors")}, {"absent.safetensors"});

@@ -210,7 +210,7 @@ TEST(Split, StrataOfTables) {
               testing::ElementsAre("q1", "q2", "n/a", "q2"));
   expect_error<core::InputError>([&] { participants_of_table(table, "hippocampi"); },
                                  {"scores.tsv has no participants with region 'hippocampi'"});
-  expect_error<core::InputError>([&] { strata_of_table(table, "scaner", "", 4, all); },
+  expect_error<core::UsageError>([&] { strata_of_table(table, "scaner", "", 4, all); },
                                  {"scaner", "scanner"});
   expect_error<core::InputError>(
       [&] {

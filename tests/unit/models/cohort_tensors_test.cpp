@@ -58,7 +58,7 @@ TEST(CohortSourceTest, RowsBecomeTensorsWithXFastest) {
       EXPECT_FLOAT_EQ((batch[1][0][2][0][1].item<float>()), (40 + 1) / 100.0F);
     }
   }
-  expect_error<core::UsageError>([&] { CohortSource(reader, "midbrain"); }, {"midbrain", "bg"});
+  expect_error<core::InputError>([&] { CohortSource(reader, "midbrain"); }, {"midbrain", "bg"});
 }
 
 TEST(CohortSourceTest, AVoxelThatIsNotFiniteIsNamed) {

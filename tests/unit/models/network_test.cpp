@@ -108,6 +108,7 @@ TEST(LayerTable, EqualsTheShapesOfTheTorchModule) {
   for (const NetworkOptions& options : variants()) {
     SCOPED_TRACE(options.to_json().dump());
     const auto network = make_network(options, 1);
+    network->set_layout(Network::Layout::kPlain);
     std::vector<std::vector<std::int64_t>> expected;
     const std::vector<Layer> rows = layers_of(options);
     for (std::size_t i = 0; i < rows.size(); ++i) {
