@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/files.h"
 #include "core/table.h"
 #include "core/text.h"
@@ -161,6 +164,41 @@ void write_truth_epvs(const SimulationJob& job, const SimulationSummary& summary
   table.write(job.folder / "truth" / "truth_epvs.tsv", provenance);
 }
 
+/// Where the centre line of what rater 1 counted comes nearest to the slice that should be read.
+void write_dot_marks(const SimulationJob& job, const SimulationSummary& summary,
+                     const core::Provenance& provenance) {
+  DescribedTable table = keyed_table(job.options.rescans > 0);
+  table.column("region", "region that was rated")
+      .column("number", "number of the EPVS in truth_epvs.tsv")
+      .column("x", "dot of rater 1, RAS world of the scan", "mm")
+      .column("y", "dot of rater 1, RAS world of the scan", "mm")
+      .column("z", "dot of rater 1, RAS world of the scan", "mm");
+  int left = job.options.marked_scans;
+  for (const ParticipantRecord& record : summary.participants) {
+    if (record.participant.sessions > 1 || left-- <= 0) continue;
+    const ScanRecord& scan = record.scans.front();
+    for (const RegionScore& score : scan.scores) {
+      const auto slice = scan.plan.rated_slice(score.region);
+      for (const std::size_t i : score.marked) {
+        const std::vector<Eigen::Vector3d>& line = scan.epvs[i].world_line;
+        Eigen::Vector3d dot = line[line.size() / 2];
+        if (slice && job.options.rating == Rating::kSlice) {
+          const double z = scan.plan.geometry.to_world(0, 0, *slice).z();
+          dot = *std::min_element(line.begin(), line.end(), [&](const auto& a, const auto& b) {
+            return std::abs(a.z() - z) < std::abs(b.z() - z);
+          });
+        }
+        std::vector<std::string> row = keys(scan.plan);
+        row.push_back(region_name(score.region));
+        row.push_back(std::to_string(i + 1));
+        append(row, dot);
+        table.table().add_row(std::move(row));
+      }
+    }
+  }
+  table.write(job.folder / "phenotype" / "dot_marks.tsv", provenance);
+}
+
 void write_truth_lesions(const SimulationJob& job, const SimulationSummary& summary,
                          const core::Provenance& provenance) {
   DescribedTable table = keyed_table(job.options.rescans > 0);
@@ -296,6 +334,7 @@ void write_dataset_tables(const SimulationJob& job, const SimulationSummary& sum
   write_participants(job, summary, provenance);
   write_scores(job, summary, provenance);
   write_truth_epvs(job, summary, provenance);
+  if (job.options.marked_scans > 0) write_dot_marks(job, summary, provenance);
   write_truth_lesions(job, summary, provenance);
   write_truth_scans(job, summary, provenance);
   if (job.write_scans) write_labels_description(job, provenance);

@@ -191,6 +191,11 @@ void declare_raters(SimulationOptions& options, core::ParameterTable& table) {
            "part of a rater's error that comes back when the same scan is rated again")
       .range(0, 1);
   table
+      .add("raters.marked_scans", &options.marked_scans,
+           "rater 1 marks what he counts with dots in the scans of so many participants, the first "
+           "that are scanned once (all when there are fewer): phenotype/dot_marks.tsv")
+      .range(0, 99999);
+  table
       .add("raters.lacune_confusion", &options.lacune_confusion,
            "probability that a rater counts a lacune in the region as an EPVS")
       .range(0, 1);

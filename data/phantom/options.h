@@ -86,6 +86,7 @@ struct SimulationOptions {
   double slice_error_mm = 0.0;
   bool repeat_ratings = false;
   double repeat_share = 0.4;
+  int marked_scans = 0;
   double lacune_confusion = 0.3;
 
   /// Declares every field once: options of the command, recipe keys, documentation.

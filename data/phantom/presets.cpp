@@ -50,6 +50,7 @@ SimulationOptions p1() {
   options.slice_error_mm = 3.4;
   options.repeat_ratings = true;
   options.repeat_share = 0.5;
+  options.marked_scans = 25;
   return options;
 }
 

@@ -43,9 +43,10 @@ class Chance {
   double share_;
 };
 
-/// What lies in the rated region: all of it, or what passes through the slice that is read.
+/// What a rater counts in the region, or in the slice of it that he reads: EPVS go to `counted`.
 int count(const SimulationOptions& options, const ScanPlan& plan, const Participant& participant,
-          const std::vector<EpvsInScan>& epvs, Region region, std::size_t rater, int time) {
+          const std::vector<EpvsInScan>& epvs, Region region, std::size_t rater, int time,
+          std::vector<std::size_t>& counted) {
   Chance chance(plan.seed, static_cast<int>(rater), time, region_name(region),
                 options.repeat_share);
   const double sensitivity =
@@ -59,7 +60,6 @@ int count(const SimulationOptions& options, const ScanPlan& plan, const Particip
   }
   const double csf = static_cast<double>(tissue_brightness(
       plan.profile, participant.age_years)[static_cast<std::size_t>(Tissue::kCsf)]);
-  int sum = 0;
   for (std::size_t i = 0; i < epvs.size(); ++i) {
     const Perivascular& one = participant.epvs[i];
     if (one.region != region) continue;
@@ -67,17 +67,19 @@ int count(const SimulationOptions& options, const ScanPlan& plan, const Particip
     const bool seen =
         chance.flip(detection_probability(epvs[i].contrast, plan.profile.noise, csf,
                                           M_PI * radius * radius * one.length_mm(), sensitivity));
-    sum += seen && (!slice || epvs[i].passes(*slice)) ? 1 : 0;
+    if (seen && (!slice || epvs[i].passes(*slice))) counted.push_back(i);
   }
+  int others = 0;
   for (const Lesion& lesion : participant.lesions) {
     if (lesion.kind != LesionKind::kLacune || lesion.region != region_name(region)) continue;
     const bool mistaken = chance.flip(options.lacune_confusion);
     const double z = plan.geometry.to_voxel(plan.to_world(lesion.centre)).z();
     const double reach = lesion.radii_mm.z() / plan.geometry.spacing_mm().z();
     const bool there = !slice || std::abs(z - static_cast<double>(*slice)) <= reach;
-    sum += mistaken && there ? 1 : 0;
+    others += mistaken && there ? 1 : 0;
   }
-  return sum + chance.poisson(slice ? kImagined / 3 : kImagined);
+  others += chance.poisson(slice ? kImagined / 3 : kImagined);
+  return static_cast<int>(counted.size()) + others;
 }
 
 }  // namespace
@@ -105,8 +107,10 @@ std::vector<RegionScore> rate_scan(const SimulationOptions& options, const ScanP
     }
     for (std::size_t i = 0; i < kRatings; ++i) {
       const std::size_t rater = std::min<std::size_t>(i, 1);
-      score.raters[i] =
-          count(options, plan, participant, epvs, region, rater, static_cast<int>(i - rater));
+      std::vector<std::size_t> counted;
+      score.raters[i] = count(options, plan, participant, epvs, region, rater,
+                              static_cast<int>(i - rater), counted);
+      if (i == 0) score.marked = std::move(counted);
     }
   }
   return scores;

@@ -18,6 +18,7 @@ struct RegionScore {
   int true_count = 0;        ///< EPVS in the region
   int true_count_slice = 0;  ///< of these, in the rated slice; all where the region has none
   std::array<int, kRatings> raters = {0, 0, 0};
+  std::vector<std::size_t> marked;  ///< of Participant::epvs, those that rater 1 counted
 };
 
 /// Probability that a rater sees an EPVS: logistic in the logarithm of

@@ -93,6 +93,40 @@ TEST(SimulateDataset, WritesBidsTablesAndTruthThatAgree) {
   }
 }
 
+TEST(SimulateDataset, RaterOneMarksWhatHeCountsInTheRatedSlice) {
+  const TemporaryFolder folder;
+  SimulationJob job = small_job(folder / "bids");
+  job.write_scans = false;
+  job.options.participants = 8;
+  job.options.mean_count = {20};
+  job.options.rescans = 2;
+  job.options.rating = Rating::kSlice;
+  job.options.lacune_confusion = 0;
+  job.options.marked_scans = 5;
+  const SimulationSummary summary = simulate(job);
+  const core::Table marks = core::Table::read(job.folder / "phenotype" / "dot_marks.tsv");
+  std::map<std::string, int> dots;
+  for (std::size_t row = 0; row < marks.rows(); ++row) {
+    const auto index = std::stoul(marks.cell(row, "participant_id").substr(4)) - 1;
+    const ScanRecord& scan = summary.participants[index].scans.front();
+    ++dots[marks.cell(row, "participant_id")];
+    const Eigen::Vector3d voxel = scan.plan.geometry.to_voxel(
+        {marks.number(row, "x"), marks.number(row, "y"), marks.number(row, "z")});
+    EXPECT_NEAR(voxel.z(), static_cast<double>(scan.plan.commissure_slice()), 0.8);
+  }
+  EXPECT_EQ(dots.count("sub-0001") + dots.count("sub-0002"), 0U);  // scanned twice
+  EXPECT_EQ(dots.count("sub-0008"), 0U);                           // beyond the fifth
+  int marked = 0;
+  for (const auto& [id, count] : dots) {
+    const auto index = std::stoul(id.substr(4)) - 1;
+    const RegionScore& score = summary.participants[index].scans.front().scores.front();
+    EXPECT_EQ(static_cast<std::size_t>(count), score.marked.size());
+    EXPECT_LE(count, score.raters[0]);  // the rest is imagined
+    marked += count;
+  }
+  EXPECT_GT(marked, 10);
+}
+
 TEST(SimulateDataset, EpvsOfTheTruthTableAreBrightInTheScanOnDisk) {
   const TemporaryFolder folder;
   SimulationJob job = small_job(folder / "bids");
