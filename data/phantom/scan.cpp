@@ -441,7 +441,7 @@ SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan
     const double real =
         static_cast<double>(image.at(x, y, z)) * std::max(0.1, factor) + noise * random.normal();
     const double imaginary = noise * random.normal();
-    const double value = plan.gain * std::hypot(real, imaginary);
+    const double value = plan.gain * std::sqrt(real * real + imaginary * imaginary);
     scan.t2w.at(x, y, z) = static_cast<std::int16_t>(std::min(std::lround(value), 32767L));
   });
   return scan;
