@@ -213,8 +213,8 @@ Eigen::Matrix4d read_found_transform(const FoundTransform& found, const Geometry
   const Geometry& first = found.reversed ? to : from;
   const Geometry& second = found.reversed ? from : to;
   const std::string ending = core::lower(found.path.extension().string());
-  const Eigen::Matrix4d matrix = ending == ".mat" ? read_fsl_transform(found.path, first, second)
-                                                  : read_itk_transform(found.path);
+  Eigen::Matrix4d matrix = ending == ".mat" ? read_fsl_transform(found.path, first, second)
+                                            : read_itk_transform(found.path);
   if (found.reversed) return matrix.inverse();
   return matrix;
 }

@@ -91,7 +91,7 @@ const LabelMap& map_with(const std::vector<LabelMap>& maps, const PreprocessingO
 Bounds landmark_bounds(const std::vector<LabelMap>& maps, const NetworkSpace& space) {
   for (const auto list : {&CsoLabels::ventricles, &CsoLabels::caudate}) {
     for (const LabelMap& map : maps) {
-      const Bounds bounds = bounds_of(map, map.landmarks.*list, space);
+      Bounds bounds = bounds_of(map, map.landmarks.*list, space);
       if (bounds.count > 0) return bounds;
     }
   }

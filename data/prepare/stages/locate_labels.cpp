@@ -81,9 +81,9 @@ RegistrationResult read_aligned(Search& search, const FoundTransform& file,
 RegistrationResult registered(Search& search, const Volume<float>& moving, Motion motion,
                               const std::string& name) {
   const auto known = search.known.linear.find(name);
-  const RegistrationResult result = known != search.known.linear.end()
-                                        ? known->second
-                                        : register_volumes(search.scan, moving, motion);
+  RegistrationResult result = known != search.known.linear.end()
+                                  ? known->second
+                                  : register_volumes(search.scan, moving, motion);
   search.known.linear[name] = result;
   if (result.information_after <= result.information_before) {
     search.found.reasons.push_back(name + ": registration did not raise the mutual information");
