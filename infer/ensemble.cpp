@@ -114,12 +114,12 @@ BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceReque
 }
 
 Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& device, int threads,
-                   models::Precision precision)
+                   std::optional<models::Precision> precision)
     : state_(std::make_unique<State>()) {
   EPVS_ASSERT(!weights.empty() && threads >= 1);
   models::set_up_torch({.threads = threads});
   state_->device = models::resolve_device(device);
-  state_->precision = precision;
+  state_->precision = precision.value_or(models::fastest_precision(state_->device));
   state_->files = weights;
   models::require_precision(state_->precision, state_->device);
   for (const fs::path& path : weights) {
@@ -164,6 +164,10 @@ double Ensemble::identity_bias() const {
 
 std::string Ensemble::device() const {
   return state_->device.str();
+}
+
+models::Precision Ensemble::precision() const {
+  return state_->precision;
 }
 
 std::string Ensemble::torch_version() {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,9 +52,9 @@ class Ensemble {
  public:
   /// Loads the networks onto the device. Throws InputError for weights that cannot be read,
   /// UsageError for a device that is not there or has no such `precision` (models/precision.h).
-  /// Sets the number of Torch's threads.
+  /// Without a precision the device's fastest is taken. Sets the number of Torch's threads.
   Ensemble(const std::vector<std::filesystem::path>& weights, const std::string& device,
-           int threads, models::Precision precision = models::Precision::kFloat32);
+           int threads, std::optional<models::Precision> precision = models::Precision::kFloat32);
   ~Ensemble();
 
   std::size_t size() const;
@@ -67,6 +68,7 @@ class Ensemble {
   bool identity_holds() const;
   /// "cpu" or "cuda:0".
   std::string device() const;
+  models::Precision precision() const;
   /// "1.13.0"
   static std::string torch_version();
 

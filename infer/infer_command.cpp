@@ -132,10 +132,10 @@ void InferCommand::declare(core::CommandLine& line) {
   line.heading("Computation");
   line.option("--flip-axes", &flip_axes_,
               "test-time flips: mean over all combinations of flips along these axes");
-  line.option("--precision", &precision_,
-              "of the convolutions: bf16 (CPU with AVX-512, GPU) is faster and gives scores that "
-              "differ by about a percent")
-      .choices({"float32", "bf16"});
+  line.option(
+      "--precision", &precision_,
+      "of the convolutions: bf16 (CPU with AVX-512, GPU) gives scores that differ by about a "
+      "percent; auto takes it where the processor is faster in it, and says so");
   line.option("--batch", &batch_, "scans that go through the network together").range(1, 4096);
 }
 
@@ -367,7 +367,11 @@ void InferCommand::run(core::Context& context) {
   check_options(context);
   Job job(*this, context);
   job.refuse_existing_maps();
-  const Ensemble ensemble(job.files, context.device, context.threads, precision_);
+  std::optional<models::Precision> precision;
+  if (precision_ != InferencePrecision::kAuto) {
+    precision = core::from_text<models::Precision>(core::to_text(precision_), "--precision");
+  }
+  const Ensemble ensemble(job.files, context.device, context.threads, precision);
   ensemble.require_fit(job.cohort, job.region, context.log);
   if (job.needs_attention() && !ensemble.has_attention()) {
     throw core::UsageError(fmt::format("the network {} has no attention map",
@@ -376,10 +380,11 @@ void InferCommand::run(core::Context& context) {
                            "--maps saliency");
   }
   context.begin(fmt::format(
-      "{} network(s), {} of {}, region {}, on {} with {} thread(s)", ensemble.size(),
+      "{} network(s), {} of {}, region {}, on {} with {} thread(s), {}", ensemble.size(),
       job.selection.rows.size() == 1 ? std::string("1 scan")
                                      : fmt::format("{} scans", job.selection.rows.size()),
-      cohort_.string(), job.region, ensemble.device(), context.threads));
+      cohort_.string(), job.region, ensemble.device(), context.threads,
+      core::to_text(ensemble.precision())));
   if (context.dry_run) {
     context.end_dry_run(out_.string());
     return;
@@ -392,7 +397,7 @@ void InferCommand::run(core::Context& context) {
   context.provenance.add("scorer", job.scorer);
   context.provenance.add("networks", describe_members(ensemble, job.files));
   context.provenance.add("device", ensemble.device());
-  context.provenance.add("precision", core::to_text(precision_));
+  context.provenance.add("precision", core::to_text(ensemble.precision()));
   context.provenance.add("threads", context.threads);
   context.provenance.add("libtorch", Ensemble::torch_version());
   if (!maps_dir_.empty()) write_dataset_description(maps_dir_);

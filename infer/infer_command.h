@@ -12,6 +12,15 @@
 
 namespace epvs::infer {
 
+/// What convolutions compute in; auto: bf16 where the device is faster in it.
+enum class InferencePrecision { kFloat32, kBf16, kAuto };
+constexpr auto names_of(InferencePrecision) {
+  return std::to_array<core::EnumName<InferencePrecision>>(
+      {{InferencePrecision::kFloat32, "float32"},
+       {InferencePrecision::kBf16, "bf16"},
+       {InferencePrecision::kAuto, "auto"}});
+}
+
 class InferCommand : public core::Command {
  public:
   core::Manual manual() const override;
@@ -39,7 +48,7 @@ class InferCommand : public core::Command {
   double detection_radius_mm_ = 3.0;
   std::vector<FlipAxis> flip_axes_;
   int batch_ = 1;
-  models::Precision precision_ = models::Precision::kFloat32;
+  InferencePrecision precision_ = InferencePrecision::kFloat32;
 };
 
 }  // namespace epvs::infer

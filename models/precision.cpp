@@ -59,6 +59,14 @@ void require_precision(Precision precision, const torch::Device& device) {
       "a CPU needs AVX-512, a GPU compute capability 8.0; take float32");
 }
 
+Precision fastest_precision(const torch::Device& device) {
+  bool has_bf16 = device.is_cuda();
+#if defined(__x86_64__)
+  if (device.is_cpu()) has_bf16 = __builtin_cpu_supports("avx512bf16") != 0;
+#endif
+  return has_bf16 && convolves(device, torch::kBFloat16) ? Precision::kBf16 : Precision::kFloat32;
+}
+
 bool Autocast::is_on(c10::DeviceType device) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
   return at::autocast::is_autocast_enabled(device);

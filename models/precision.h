@@ -10,6 +10,10 @@ namespace epvs::models {
 /// AVX-512 (tried by a small convolution) or a GPU.
 void require_precision(Precision precision, const torch::Device& device);
 
+/// bf16 where `device` multiplies it faster than float32 (a CPU with AVX512-BF16, a GPU that has
+/// it), else float32.
+Precision fastest_precision(const torch::Device& device);
+
 /// While it lives, the convolutions of this thread on this kind of device are computed in
 /// `precision`. Casts of weights are not cached: each weight is used once in a pass.
 class Autocast {

@@ -84,6 +84,13 @@ TEST_F(Infer, Bf16IsNearFloat32) {
   }
   EXPECT_TRUE(differs) << "bf16 was not used";
   EXPECT_EQ(core::read_json(path("bf16.json"))["precision"], "bf16");
+  const auto fastest =
+      infer({"--weights", path("w.safetensors"), "--precision", "auto", "--out", path("auto.tsv")});
+  ASSERT_EQ(fastest.exit_code, 0) << fastest.err;
+  const auto taken = core::read_json(path("auto.json"))["precision"].get<std::string>();
+  EXPECT_NE(fastest.err.find("thread(s), " + taken), std::string::npos) << fastest.err;
+  EXPECT_EQ(core::read_text(path("auto.tsv")),
+            core::read_text(path(taken == "bf16" ? "bf16.tsv" : "scores.tsv")));
   expect_failure(2, {"--weights", path("w.safetensors"), "--precision", "bf61"}, {"bf61"});
 }
 
