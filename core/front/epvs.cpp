@@ -23,6 +23,7 @@ struct CommandLineEntry {
 
 constexpr CommandLineEntry kCommands[] = {
     {"simulate", "phantom cohort with known EPVS, several scanners and raters"},
+    {"implant", "adds known EPVS to real scans: does a network count what was added?"},
     {"prepare", "scans to regions of interest: a cohort file and quality control"},
     {"split", "participants to training, validation and test sets"},
     {"train", "trains a network on visual scores"},

@@ -22,14 +22,6 @@ namespace {
 /// Less is rounding of the header, or a correction that somebody left in it.
 constexpr double kNotableShearDegrees = 1.0;
 
-StoredImage parse(const fs::path& path) {
-  const std::string name = core::lower(path.filename().string());
-  if (name.ends_with(".mgh") || name.ends_with(".mgz") || name.ends_with(".mgh.gz")) {
-    return parse_mgh(path);
-  }
-  return parse_nifti(path);
-}
-
 std::vector<unsigned char> read_voxels(const StoredImage& image) {
   const std::int64_t bytes =
       image.header.geometry.voxels() * static_cast<std::int64_t>(image.voxel_bytes);
@@ -87,6 +79,14 @@ Shape voxel_of(std::size_t index, const Shape& shape) {
 
 }  // namespace
 
+StoredImage parse_image(const fs::path& path) {
+  const std::string name = core::lower(path.filename().string());
+  if (name.ends_with(".mgh") || name.ends_with(".mgz") || name.ends_with(".mgh.gz")) {
+    return parse_mgh(path);
+  }
+  return parse_nifti(path);
+}
+
 void set_type(StoredImage& image, int code) {
   int bytes = 0;
   int swapped_bytes = 0;
@@ -120,11 +120,11 @@ void check_affine(const fs::path& path, ScanHeader& header) {
 }
 
 ScanHeader read_header(const fs::path& path) {
-  return parse(path).header;
+  return parse_image(path).header;
 }
 
 Scan read_scan(const fs::path& path) {
-  const StoredImage image = parse(path);
+  const StoredImage image = parse_image(path);
   Scan scan;
   scan.header = image.header;
   scan.image = Volume<float>(image.header.geometry);
@@ -136,7 +136,7 @@ Scan read_scan(const fs::path& path) {
 }
 
 Volume<std::int32_t> read_labels(const fs::path& path) {
-  const StoredImage image = parse(path);
+  const StoredImage image = parse_image(path);
   Volume<std::int32_t> labels(image.header.geometry);
   constexpr double kLimit = std::numeric_limits<std::int32_t>::max();
   for_each_stored(image, [&](std::size_t i, auto stored) {

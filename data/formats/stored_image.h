@@ -22,6 +22,8 @@ struct StoredImage {
 
 StoredImage parse_nifti(const std::filesystem::path& path);
 StoredImage parse_mgh(const std::filesystem::path& path);
+/// By the ending of the name.
+StoredImage parse_image(const std::filesystem::path& path);
 
 /// Sets the type by NIfTI's code, with the size and name that go with it.
 void set_type(StoredImage& image, int code);

@@ -134,7 +134,7 @@ core::Manual PrepareCommand::manual() const {
 
 void PrepareCommand::declare(core::CommandLine& line) {
   declare_scans(line);
-  declare_regions(line);
+  options_.declare_sources(line);
   line.heading("How regions are prepared");
   line.option("--like", &like_, "prepare what these weights, or the weights of this run, expect")
       .unit("WEIGHTS");
@@ -151,46 +151,12 @@ void PrepareCommand::declare_scans(core::CommandLine& line) {
       .required();
   line.positional("OUT", &out_, "cohort file to write, .h5").required();
   line.heading("Which scans");
-  line.option("--participant-label", &filter_.participants, "only these, with or without sub-");
-  line.option("--session-label", &filter_.sessions, "only these, with or without ses-");
-  line.option("--run", &filter_.run, "the run to take where a session has several").unit("N");
+  filter_.declare(line);
   line.option("--suffix", &filter_.suffix, "auto: T2w where there is one, else PDw");
   line.option("--exclude", &exclude_,
               "leave out what this table excludes: qc.tsv with 'yes' in its column exclude and the "
               "reason in exclude_reason")
       .unit("FILE");
-}
-
-void PrepareCommand::declare_regions(core::CommandLine& line) {
-  line.heading("Where the regions come from");
-  line.option("--labels", &options_.labels,
-              "label maps, one per scan: a path with {participant_id}, {participant_label}, "
-              "{session_id}, {session_label} or {scan_folder}")
-      .unit("PATTERN");
-  line.option("--lut", &options_.lut,
-              "the numbers of the labels: freesurfer, synthseg, first, fast, fast_pve, "
-              "harvardoxford, atlas, or a TOML file with [regions] name = [numbers]")
-      .unit("LUT");
-  line.option("--white-matter", &options_.white_matter,
-              "second label maps, of which cso is cut out, as --labels; for example FAST's "
-              "*_pve_2.nii.gz beside FIRST's labels")
-      .unit("PATTERN");
-  line.option("--white-matter-lut", &options_.white_matter_lut,
-              "the numbers of --white-matter, as --lut")
-      .unit("LUT");
-  line.option("--labels-space", &options_.labels_space,
-              "t2w: label maps lie in the world of the scan; t1w: in that of the T1w scan, which "
-              "is registered rigidly");
-  line.option("--template", &options_.template_scan,
-              "template scan of a head, best T2-like as the scans; registered to each scan")
-      .unit("FILE");
-  line.option("--atlas", &options_.atlases,
-              "label map in the template's world space, any grid; may be repeated")
-      .unit("FILE");
-  line.option("--transforms", &options_.transforms,
-              "folder of transforms of an earlier run (OUT_qc/transforms) to use instead of "
-              "registering")
-      .unit("DIR");
 }
 
 CohortJob PrepareCommand::make_job(core::Context& context) {

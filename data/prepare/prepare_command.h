@@ -20,7 +20,6 @@ class PrepareCommand : public core::Command {
 
  private:
   void declare_scans(core::CommandLine& line);
-  void declare_regions(core::CommandLine& line);
   /// Reads the recipe, the preset and --like; what the command line says wins.
   CohortJob make_job(core::Context& context);
   /// Everything the result depends on, into the provenance.

@@ -36,25 +36,6 @@ void declare_grid(PrepareOptions& options, core::ParameterTable& table) {
       .range(0, 50);
 }
 
-void declare_regions(PrepareOptions& options, core::ParameterTable& table) {
-  table.add("prepare.label_interpolation", &options.label_interpolation,
-            "linear: the region's mask, cut at one half; nearest: label numbers");
-  table
-      .add("prepare.cso_above_mm", &options.cso_above_mm,
-           "centrum semiovale: middle of the slab above the top of the lateral ventricles, or of "
-           "the caudate where there is no ventricle")
-      .range(0, 50)
-      .unit("mm");
-  table.add("prepare.cso_slab_mm", &options.cso_slab_mm, "centrum semiovale: thickness of the slab")
-      .range(0.1, 60)
-      .unit("mm");
-  table
-      .add("prepare.ac_mm", &options.ac_mm,
-           "anterior commissure in the template's world, x,y,z; the default is that of MNI152")
-      .length(3)
-      .unit("mm");
-}
-
 core::Json values_of(const PreprocessingOptions& options) {
   return {{"spacing_mm", options.spacing_mm},
           {"normalisation", core::to_text(options.normalisation)},
@@ -63,29 +44,79 @@ core::Json values_of(const PreprocessingOptions& options) {
 
 }  // namespace
 
+void PrepareOptions::declare_sources(core::CommandLine& line) {
+  line.heading("Where the regions come from");
+  line.option("--labels", &labels,
+              "label maps, one per scan: a path with {participant_id}, {participant_label}, "
+              "{session_id}, {session_label} or {scan_folder}")
+      .unit("PATTERN");
+  line.option("--lut", &lut,
+              "the numbers of the labels: freesurfer, synthseg, first, fast, fast_pve, "
+              "harvardoxford, atlas, or a TOML file with [regions] name = [numbers]")
+      .unit("LUT");
+  line.option("--white-matter", &white_matter,
+              "second label maps, of which cso is cut out, as --labels; for example FAST's "
+              "*_pve_2.nii.gz beside FIRST's labels")
+      .unit("PATTERN");
+  line.option("--white-matter-lut", &white_matter_lut, "the numbers of --white-matter, as --lut")
+      .unit("LUT");
+  line.option("--labels-space", &labels_space,
+              "t2w: label maps lie in the world of the scan; t1w: in that of the T1w scan, which "
+              "is registered rigidly");
+  line.option("--template", &template_scan,
+              "template scan of a head, best T2-like as the scans; registered to each scan")
+      .unit("FILE");
+  line.option("--atlas", &atlases,
+              "label map in the template's world space, any grid; may be repeated")
+      .unit("FILE");
+  line.option("--transforms", &transforms,
+              "folder of transforms of an earlier run (OUT_qc/transforms) to use instead of "
+              "registering")
+      .unit("DIR");
+}
+
+void PrepareOptions::declare_regions(core::ParameterTable& table) {
+  table.add("prepare.regions", &regions,
+            "regions: bg, hippocampi, cso, midbrain, or names of the --lut table");
+  table.add("prepare.atlas_registration", &atlas_registration,
+            "affine; deformable: then a B-spline deformation of the template by the program "
+            "elastix");
+  table.add("prepare.label_interpolation", &label_interpolation,
+            "linear: the region's mask, cut at one half; nearest: label numbers");
+  table
+      .add("prepare.cso_above_mm", &cso_above_mm,
+           "centrum semiovale: middle of the slab above the top of the lateral ventricles, or of "
+           "the caudate where there is no ventricle")
+      .range(0, 50)
+      .unit("mm");
+  table.add("prepare.cso_slab_mm", &cso_slab_mm, "centrum semiovale: thickness of the slab")
+      .range(0.1, 60)
+      .unit("mm");
+  table
+      .add("prepare.ac_mm", &ac_mm,
+           "anterior commissure in the template's world, x,y,z; the default is that of MNI152")
+      .length(3)
+      .unit("mm");
+  table.add("prepare.assume_orientation", &assume_orientation,
+            "for headers that leave left and right open, which are refused otherwise: sform or "
+            "qform where the two contradict each other; RAS, LPI, ... (where the stored axes run "
+            "to) where there is no orientation");
+}
+
 void PrepareOptions::declare(core::ParameterTable& table) {
   table
       .add("prepare.preset", &preset,
            "p1: 0.5 mm isotropic, divided by the maximum, rigid registration to the template; "
            "p2: 0.5x0.5x0.8 mm, minimum to maximum")
       .choices({"p1", "p2"});
-  table.add("prepare.regions", &regions,
-            "regions: bg, hippocampi, cso, midbrain, or names of the --lut table");
+  declare_regions(table);
   declare_grid(*this, table);
   table.add("prepare.normalisation", &normalisation,
             "max: divide by the maximum (p1); minmax: minimum to maximum (p2)");
   table.add("prepare.registration", &registration,
             "none: the grid follows the scan (p2); rigid: the scan is moved to the template (p1)");
-  table.add("prepare.atlas_registration", &atlas_registration,
-            "affine; deformable: then a B-spline deformation of the template by the program "
-            "elastix");
   table.add("prepare.bias_correction", &bias_correction,
             "n4: the scan is divided by its bias field (N4) before anything else");
-  declare_regions(*this, table);
-  table.add("prepare.assume_orientation", &assume_orientation,
-            "for headers that leave left and right open, which are refused otherwise: sform or "
-            "qform where the two contradict each other; RAS, LPI, ... (where the stored axes run "
-            "to) where there is no orientation");
   table.add("prepare.float16", &float16, "store volumes as 16-bit floating point: half the size");
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/command.h"
 #include "core/enum_names.h"
 #include "core/parameters.h"
 #include "data/cohort/preprocessing.h"
@@ -65,7 +66,12 @@ struct PrepareOptions {
   /// What headers that leave left and right open mean; see OrientationRule.
   std::vector<std::string> assume_orientation;
 
-  /// Parameters under the table [prepare] of a recipe and as command-line options.
+  /// Where the labels come from, as command-line options under a heading of their own.
+  void declare_sources(core::CommandLine& line);
+  /// Which regions, and how labels reach the scan.
+  void declare_regions(core::ParameterTable& table);
+  /// declare_regions() and the rest: parameters under the table [prepare] of a recipe and as
+  /// command-line options.
   void declare(core::ParameterTable& table);
   /// Fills in what the preset implies and, with --like, what the weights were trained on, below
   /// what the user stated; `table` is that of declare(). Throws UsageError naming every stated

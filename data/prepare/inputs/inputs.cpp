@@ -295,6 +295,12 @@ std::string ScanInput::key() const {
   return session_id.empty() ? participant_id : participant_id + "_" + session_id;
 }
 
+void InputFilter::declare(core::CommandLine& line) {
+  line.option("--participant-label", &participants, "only these, with or without sub-");
+  line.option("--session-label", &sessions, "only these, with or without ses-");
+  line.option("--run", &run, "the run to take where a session has several").unit("N");
+}
+
 std::vector<ScanInput> find_scans(const fs::path& source, const InputFilter& filter,
                                   std::vector<std::string>* skipped) {
   core::require_exists(source, "the folder or table of scans");

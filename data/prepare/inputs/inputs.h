@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/command.h"
 #include "core/enum_names.h"
 
 namespace epvs::data {
@@ -34,6 +35,9 @@ struct InputFilter {
   std::vector<std::string> sessions;      ///< with or without "ses-"; empty: all
   std::string run;                        ///< "1", "02": of several runs; empty: must be unique
   ScanSuffix suffix = ScanSuffix::kAuto;
+
+  /// All but the suffix as command-line options.
+  void declare(core::CommandLine& line);
 };
 
 /// A folder is read as BIDS: sub-*/[ses-*/]anat/*_T2w.nii[.gz] or .mgz. A file is a table with the
