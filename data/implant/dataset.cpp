@@ -97,11 +97,9 @@ bool is_finished(const ImplantJob& job, const SharedInputs& shared, const ScanIn
   }
 }
 
-void write_scans(const ImplantJob& job, const ScanInput& input, const ImplantedScan& scan,
-                 const core::StopSignals& signals) {
+void write_scans(const ImplantJob& job, const ScanInput& input, const ImplantedScan& scan) {
   const fs::path sidecar = core::sidecar_path(input.scan);
   for (const std::int64_t count : job.options.counts) {
-    signals.throw_if_stopped();
     const fs::path target = scan_file(job, input, count);
     copy_with_changes(input.scan, target, changes_of(scan, count));
     if (fs::exists(sidecar)) {
@@ -187,7 +185,13 @@ class Implanter {
         static_cast<std::int64_t>(job_.inputs.size()), at_a_time,
         [this](std::int64_t index) { work(static_cast<std::size_t>(index)); },
         [this] { return signals_.stop_signal() != 0; });
-    signals_.throw_if_stopped();
+    if (signals_.stop_signal() != 0) {
+      throw core::Interrupted(
+          signals_.stop_signal(),
+          fmt::format("stopped by signal; {} of {} scans are finished and kept in {}: run the same "
+                      "command again",
+                      summary_.kept + summary_.done, job_.inputs.size(), job_.folder.string()));
+    }
     const auto key = [](const ImplantFailure& failure) {
       return std::tie(failure.participant_id, failure.session_id, failure.region);
     };
@@ -245,7 +249,7 @@ class Implanter {
       log_.warning("{} {}: room for {} of {} EPVS; truth_counts.tsv says how many there are",
                    input.key(), region.region, region.implants.size(), job_.options.counts.back());
     }
-    write_scans(job_, input, scan, signals_);
+    write_scans(job_, input, scan);
     core::Json part = truth_of(job_, input, scan);
     part["hash"] = hash_of(input, shared_);
     core::write_json(part_file(job_, input), part);

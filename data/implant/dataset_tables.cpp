@@ -38,7 +38,7 @@ const std::vector<Column> kEpvs = {
     {"y", "middle of the centre line, RAS world of the scan", "mm"},
     {"z", "middle of the centre line, RAS world of the scan", "mm"},
     {"length_mm", "length of the centre line", "mm"},
-    {"diameter_mm", "diameter of the tube", "mm"},
+    {"diameter_mm", "diameter in the middle of the tube; half as much at its ends", "mm"},
     {"peak_fraction", "part of its fullest voxel that the EPVS fills, as the scan shows it"},
     {"in_commissure_slice",
      "1: passes through the slice of the anterior commissure; n/a without a template"},

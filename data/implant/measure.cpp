@@ -112,10 +112,11 @@ std::vector<double> power_spectrum(const Volume<float>& scan, std::size_t axis) 
   for_each_voxel(starts.size(), [&](auto x, auto y, auto z) {
     const std::size_t start =
         scan.offset(starts.begin[0] + x, starts.begin[1] + y, starts.begin[2] + z);
+    const float* first = scan.voxels.data() + start;  // taken off, so that a constant is exactly 0
     double mean = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      line[i] =
-          static_cast<double>(scan.voxels[start + i * static_cast<std::size_t>(strides[axis])]);
+      line[i] = static_cast<double>(first[i * static_cast<std::size_t>(strides[axis])]) -
+                static_cast<double>(*first);
       mean += line[i] / static_cast<double>(n);
     }
     for (std::size_t i = 0; i < n; ++i) line[i] = (line[i] - mean) * window[i];

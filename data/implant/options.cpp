@@ -32,7 +32,9 @@ void ImplantOptions::declare(core::ParameterTable& table) {
       .range(2, 30)
       .length(2)
       .unit("mm");
-  table.add("implant.diameter_mm", &diameter_mm, "thinnest and thickest EPVS; small ones prevail")
+  table
+      .add("implant.diameter_mm", &diameter_mm,
+           "thinnest and thickest EPVS, in the middle of its length; log-normal between the two")
       .range(0.3, 5)
       .length(2)
       .unit("mm");

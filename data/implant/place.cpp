@@ -108,8 +108,7 @@ class Placer {
   std::optional<Implant> drawn(Random& random) {
     Implant implant;
     implant.region = region_.name;
-    implant.diameter_mm = std::exp(
-        random.uniform(std::log(options_.diameter_mm[0]), std::log(options_.diameter_mm[1])));
+    implant.diameter_mm = drawn_diameter(random);
     implant.contrast = random.uniform(options_.contrast[0], options_.contrast[1]);
     const double shortest = std::max(options_.length_mm[0], 2 * implant.diameter_mm);
     double length = random.uniform(shortest, options_.length_mm[1]);
@@ -123,6 +122,13 @@ class Placer {
       return implant;
     }
     return std::nullopt;
+  }
+
+  double drawn_diameter(Random& random) const {
+    const double low = std::log(options_.diameter_mm[0]);
+    const double high = std::log(options_.diameter_mm[1]);
+    const double drawn = random.normal(0.5 * (low + high), 0.25 * (high - low));
+    return std::exp(std::clamp(drawn, low, high));
   }
 
   Vector3d random_centre(Random& random) const {
@@ -156,7 +162,7 @@ class Placer {
     return at - nearest;
   }
 
-  /// A parabola through `centre`, both ends included.
+  /// A parabola of this arc length through `centre`, both ends included.
   std::vector<Vector3d> curved_line(Random& random, const Vector3d& centre, double length) const {
     const Vector3d direction = vessel_direction(random, centre).normalized();
     const Vector3d tangent = (direction + 0.3 * random_vector(random)).normalized();
@@ -166,8 +172,11 @@ class Placer {
     std::vector<Vector3d> line;
     for (int i = 0; i <= steps; ++i) {
       const double s = length * (static_cast<double>(i) / steps - 0.5);
-      line.emplace_back(centre + s * tangent + 0.5 * curvature * s * s * bend);
+      line.emplace_back(s * tangent + 0.5 * curvature * s * s * bend);
     }
+    double bent = 0;
+    for (std::size_t i = 1; i < line.size(); ++i) bent += (line[i] - line[i - 1]).norm();
+    for (Vector3d& point : line) point = centre + length / bent * point;
     return line;
   }
 

@@ -18,8 +18,8 @@ namespace epvs::data {
 struct Implant {
   std::string region;
   std::vector<Eigen::Vector3d> line;  ///< centre line, world mm of the scan
-  double diameter_mm = 0;
-  double contrast = 0;  ///< added, in parts of the way from white matter to CSF
+  double diameter_mm = 0;             ///< in the middle
+  double contrast = 0;                ///< added, in parts of the way from white matter to CSF
 
   double length_mm() const;
   Eigen::Vector3d centre() const;  ///< the middle of the centre line

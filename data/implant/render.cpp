@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-
-#include "data/phantom/participant.h"
+#include <limits>
 
 namespace epvs::data {
 
@@ -76,7 +75,25 @@ void deposit(const Lattice& lattice, const Shape& at, double part, std::vector<d
   }
 }
 
+/// How deep a point lies in the tube; negative outside.
+double depth_mm(const std::vector<Vector3d>& line, double radius_mm, const Vector3d& point) {
+  double depth = -std::numeric_limits<double>::infinity();
+  const auto segments = static_cast<double>(line.size() - 1);
+  for (std::size_t i = 1; i < line.size(); ++i) {
+    const Vector3d axis = line[i] - line[i - 1];
+    const double along = std::clamp((point - line[i - 1]).dot(axis) / axis.squaredNorm(), 0.0, 1.0);
+    const double t = 2 * (static_cast<double>(i - 1) + along) / segments - 1;
+    depth = std::max(depth, radius_mm * std::sqrt(1 - 0.75 * t * t) -
+                                (point - line[i - 1] - along * axis).norm());
+  }
+  return depth;
+}
+
 }  // namespace
+
+double tube_volume_mm3(double length_mm, double radius_mm) {
+  return M_PI * radius_mm * radius_mm * (0.75 * length_mm + radius_mm / 6);
+}
 
 PointSpread point_spread(const Geometry& geometry, double slice_thickness_mm,
                          const Vector3d& blur_mm) {
@@ -125,7 +142,7 @@ std::vector<FilledVoxel> render_tube(const Geometry& geometry, const PointSpread
   std::vector<double> sums(count, 0.0);
   const auto& [xs, ys, zs] = lattice.axes;
   for_each_voxel({xs.points, ys.points, zs.points}, [&](auto x, auto y, auto z) {
-    const double depth = radius_mm - distance_to_line_mm(line, lattice.point(x, y, z));
+    const double depth = depth_mm(line, radius_mm, lattice.point(x, y, z));
     const double part = std::clamp(0.5 + depth / lattice.step, 0.0, 1.0);
     if (part > 0) deposit(lattice, {x, y, z}, part, sums);
   });
