@@ -106,7 +106,8 @@ class PrintedCommandsRun : public testing::Test {
     run({"simulate", "my_bids", "--preset", "demo", "--participants", "8", "--cohort", "p1.h5",
          "--prepare", "spacing_mm=4,4,4", "--prepare", "crop_voxels=24,20,16", "--prepare",
          "dilation_voxels=1", "--prepare", "sigma_voxels=1"});
-    for (const char* cohort : {"p2.h5", "cohort.h5", "c.h5", "bg.h5", "clinical.h5"}) {
+    for (const char* cohort :
+         {"p2.h5", "cohort.h5", "c.h5", "bg.h5", "clinical.h5", "implanted.h5"}) {
       fs::copy_file(folder_ / "p1.h5", folder_ / cohort);
     }
     for (const char* scores : {"visual.tsv", "visual_scores.tsv"}) {
@@ -253,6 +254,8 @@ TEST(PrintedCommands, OfEvalRun) {
   std::string splits = "repeat\tfold\tparticipant_id\tsplit\n";
   std::string truth = "participant_id\tregion\tx\ty\tz\n";
   std::string found = "participant_id\tregion\tx\ty\tz\tweight\n";
+  std::string added = "participant_id\tsession_id\tregion\ttrue_count\n";
+  std::string implanted = "participant_id\tsession_id\tregion\tgp_unet\n";
   for (int i = 0; i < 120; ++i) {
     const std::string id = "sub-" + std::to_string(i);
     const int count = static_cast<int>(random() % 9U) * static_cast<int>(random() % 4U);
@@ -265,8 +268,14 @@ TEST(PrintedCommands, OfEvalRun) {
     splits += "0\t0\t" + id + (i < 40 ? "\ttrain\n" : i < 60 ? "\tvalidation\n" : "\ttest\n");
     truth += id + "\tbg\t1\t2\t3\n";
     found += id + "\tbg\t1\t2\t4\t0.5\n";
+    for (const int k : {0, 5, 10}) {
+      const std::string key = id + "\tses-k" + (k < 10 ? "0" : "") + std::to_string(k) + "\tbg\t";
+      added += key + std::to_string(k) + "\n";
+      implanted += key + std::to_string(count + k) + "." + std::to_string(random() % 10U) + "\n";
+    }
   }
   fs::create_directory(folder / "my_bids");
+  fs::create_directories(folder / "implanted/truth");
   const std::vector<std::pair<std::string, std::string>> files = {
       {"visual.tsv", visual},
       {"gp.tsv", method},
@@ -276,6 +285,8 @@ TEST(PrintedCommands, OfEvalRun) {
       {"participants.tsv", participants},
       {"truth_epvs.tsv", truth},
       {"detections.tsv", found},
+      {"implanted/truth/truth_counts.tsv", added},
+      {"implanted.tsv", implanted},
       {"my_bids/participants.tsv", participants}};
   for (const auto& [name, text] : files) core::write_text(folder / name, text);
   int count = 0;
