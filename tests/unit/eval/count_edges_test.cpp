@@ -9,8 +9,8 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/text.h"
-#include "eval/regression_data.h"
 #include "eval/count_regression.h"
+#include "eval/regression_data.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {

@@ -10,8 +10,8 @@
 #include "core/random.h"
 #include "core/table.h"
 #include "core/text.h"
-#include "eval/regression_data.h"
 #include "eval/count_likelihood.h"
+#include "eval/regression_data.h"
 #include "eval/statistics.h"
 #include "tests/support/test_support.h"
 

@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "eval/reliability.h"
 #include "eval/agreement.h"
+#include "eval/reliability.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::eval {
