@@ -119,7 +119,7 @@ Ensemble::Ensemble(const std::vector<fs::path>& weights, const std::string& devi
   EPVS_ASSERT(!weights.empty() && threads >= 1);
   models::set_up_torch({.threads = threads});
   state_->device = models::resolve_device(device);
-  state_->precision = precision.value_or(models::fastest_precision(state_->device));
+  state_->precision = precision ? *precision : models::fastest_precision(state_->device);
   state_->files = weights;
   models::require_precision(state_->precision, state_->device);
   for (const fs::path& path : weights) {

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <mutex>
-#include <new>
-#include <tuple>
 
 #include "core/error.h"
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/parallel.h"
+#include "core/planned_folder.h"
 #include "core/version.h"
 #include "data/prepare/memory_budget.h"
 #include "data/prepare/registration/transform_file.h"
@@ -21,11 +20,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path marker(const fs::path& folder) {
-  return folder / "dataset_description.json";
-}
-fs::path plan_file(const fs::path& folder) {
-  return folder / "implants.json";
+core::PlannedFolder planned(const ImplantJob& job) {
+  return {job.folder, "implants.json", "dataset of epvs implant"};
 }
 fs::path parts_folder(const fs::path& folder) {
   return folder / "truth" / "parts";
@@ -118,54 +114,6 @@ void write_scans(const ImplantJob& job, const ScanInput& input, const ImplantedS
   }
 }
 
-/// Removes what an earlier run wrote; the marker first, so that a kill here leaves an unfinished
-/// dataset.
-void clear_old_dataset(const fs::path& folder) {
-  fs::remove(marker(folder));
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("sub-") || name == "truth" || name == "failed.tsv" ||
-        name == "failed.json") {
-      fs::remove_all(entry.path());
-    }
-  }
-  fs::remove_all(folder / "derivatives" / "transforms");
-}
-
-/// Runs one scan's work; what is wrong with the scan is returned, what is wrong with the run is
-/// thrown.
-template <class Work>
-std::optional<ImplantFailure> attempt(const ScanInput& input, const Work& work) {
-  ImplantFailure failure{input.participant_id, input.session_id, {}, {}, {}};
-  try {
-    work();
-    return std::nullopt;
-  } catch (const core::Error& error) {
-    if (error.exit_code() != core::ExitCode::kInput) throw;
-    failure.error = error.what();
-    failure.hint = error.hint();
-  } catch (const std::bad_alloc&) {
-    failure.error = "not enough memory";
-    failure.hint = "give fewer --threads";
-  }
-  for (std::string* text : {&failure.error, &failure.hint}) {
-    std::replace_if(
-        text->begin(), text->end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
-  }
-  return failure;
-}
-
-/// How many scans at a time: as many as threads, within 80% of the free memory.
-int scans_at_a_time(const ImplantJob& job, const SharedInputs& shared) {
-  std::uintmax_t need = 1;
-  for (const ScanInput& input : job.inputs) {
-    need = std::max(need, memory_need(input, shared.options, job.regions));
-  }
-  const std::uintmax_t fitting = available_memory() / 10 * 8 / need;
-  return static_cast<int>(std::clamp<std::uintmax_t>(
-      fitting, 1, static_cast<std::uintmax_t>(std::max(1, job.threads))));
-}
-
 class Implanter {
  public:
   Implanter(const ImplantJob& job, const SharedInputs& shared, core::Log& log,
@@ -179,10 +127,10 @@ class Implanter {
 
   /// Parts of the scans that are done; what failed is in summary().
   std::vector<core::Json> run() {
-    const int at_a_time = scans_at_a_time(job_, shared_);
-    scan_threads_ = std::max(1, job_.threads / at_a_time);
+    const Share share = share_of(job_.inputs, shared_.options, job_.regions, job_.threads, log_);
+    scan_threads_ = share.threads_per_scan;
     core::parallel_jobs(
-        static_cast<std::int64_t>(job_.inputs.size()), at_a_time,
+        static_cast<std::int64_t>(job_.inputs.size()), share.scans_at_a_time,
         [this](std::int64_t index) { work(static_cast<std::size_t>(index)); },
         [this] { return signals_.stop_signal() != 0; });
     if (signals_.stop_signal() != 0) {
@@ -192,11 +140,7 @@ class Implanter {
                       "command again",
                       summary_.kept + summary_.done, job_.inputs.size(), job_.folder.string()));
     }
-    const auto key = [](const ImplantFailure& failure) {
-      return std::tie(failure.participant_id, failure.session_id, failure.region);
-    };
-    std::sort(summary_.failures.begin(), summary_.failures.end(),
-              [&](const auto& a, const auto& b) { return key(a) < key(b); });
+    sort_failures(summary_.failures);
     std::erase_if(parts_, [](const core::Json& part) { return part.is_null(); });
     for (const core::Json& part : parts_) {
       for (const core::Json& one : part.at("placements")) {
@@ -220,7 +164,7 @@ class Implanter {
       return;
     }
     std::vector<MissingRegion> missing;
-    const std::optional<ImplantFailure> failure =
+    const std::optional<Failure> failure =
         attempt(input, [&] { parts_[index] = implant(input, missing); });
     const std::lock_guard<std::mutex> lock(mutex_);
     for (const MissingRegion& region : missing) {
@@ -283,27 +227,9 @@ std::string implant_session(const std::string& source_session, std::int64_t coun
 }
 
 void check_output(const ImplantJob& job, const SharedInputs& shared) {
-  if (!fs::exists(job.folder)) return;
-  if (!fs::is_directory(job.folder)) {
-    throw core::UsageError(fmt::format("{} is not a folder", job.folder.string()));
-  }
-  if (fs::is_empty(job.folder)) return;
-  if (!fs::exists(plan_file(job.folder))) {
-    throw core::UsageError(
-        fmt::format("{} is not empty and holds no dataset of epvs implant", job.folder.string()),
-        "choose another folder; --force does not clear files of others");
-  }
-  if (job.force) return;
-  if (fs::exists(marker(job.folder)) && !fs::exists(job.folder / "failed.tsv")) {
-    throw core::UsageError(fmt::format("{} holds a finished dataset", job.folder.string()),
-                           "give --force to replace it");
-  }
-  if (core::read_json(plan_file(job.folder)).at("plan") != plan_document(job, shared)) {
-    throw core::UsageError(
-        fmt::format("{} holds an unfinished dataset with other options or another seed",
-                    job.folder.string()),
-        "repeat its command (in implants.json) to go on, or give --force to replace it");
-  }
+  const core::PlannedFolder folder = planned(job);
+  folder.check(plan_document(job, shared), job.force,
+               folder.is_marked() && !fs::exists(job.folder / "failed.tsv"));
 }
 
 ImplantSummary implant_dataset(const ImplantJob& job, const SharedInputs& shared, core::Log& log,
@@ -311,18 +237,15 @@ ImplantSummary implant_dataset(const ImplantJob& job, const SharedInputs& shared
                                const core::StopSignals& signals) {
   job.options.validate();
   check_output(job, shared);
-  fs::create_directories(job.folder);
-  core::require_free_space(plan_file(job.folder), estimated_bytes(job));
-  if (job.force && fs::exists(plan_file(job.folder))) clear_old_dataset(job.folder);
-  core::write_json(plan_file(job.folder),
-                   {{"plan", plan_document(job, shared)}, {"provenance", provenance.to_json()}});
+  planned(job).start(plan_document(job, shared), provenance, job.force, estimated_bytes(job),
+                     {"truth", "failed.tsv", "failed.json", "derivatives/transforms"});
   Implanter implanter(job, shared, log, signals);
   const std::vector<core::Json> parts = implanter.run();
   ImplantSummary summary = std::move(implanter.summary());
   write_implant_tables(job, parts, summary.failures, provenance);
   if (parts.empty()) {
-    fs::remove(marker(job.folder));
-    const ImplantFailure& first = summary.failures.front();
+    fs::remove(planned(job).marker());
+    const Failure& first = summary.failures.front();
     throw core::InputError(fmt::format("none of {} scans could be filled; the first: {}: {}",
                                        job.inputs.size(), first.participant_id, first.error),
                            fmt::format("{} says why{}", (job.folder / "failed.tsv").string(),

@@ -9,7 +9,7 @@
 #include "core/provenance.h"
 #include "core/stop.h"
 #include "data/implant/implant_scan.h"
-#include "data/prepare/inputs/inputs.h"
+#include "data/prepare/failures.h"
 
 namespace epvs::data {
 
@@ -22,15 +22,6 @@ struct ImplantJob {
   std::filesystem::path folder;  ///< of the new dataset
   int threads = 1;
   bool force = false;
-};
-
-/// A scan, or a region of a scan, that could not be filled.
-struct ImplantFailure {
-  std::string participant_id;
-  std::string session_id;  ///< of the source
-  std::string region;      ///< empty: the whole scan
-  std::string error;
-  std::string hint;
 };
 
 /// How many EPVS of those asked for found a place in a region of a scan.
@@ -46,7 +37,7 @@ struct ImplantSummary {
   std::size_t done = 0;  ///< in this run
   std::size_t kept = 0;  ///< finished by an earlier run
   std::vector<Placement> placements;
-  std::vector<ImplantFailure> failures;  ///< sorted
+  std::vector<Failure> failures;  ///< sorted
 };
 
 /// "ses-k05"; a scan of session "ses-2" becomes "ses-2k05".
@@ -72,7 +63,6 @@ core::Json truth_of(const ImplantJob& job, const ScanInput& input, const Implant
 /// participants.tsv and what else describes the source, truth/, failed.tsv, then
 /// dataset_description.json. `parts` are the truth_of() of all finished scans.
 void write_implant_tables(const ImplantJob& job, const std::vector<core::Json>& parts,
-                          const std::vector<ImplantFailure>& failures,
-                          const core::Provenance& provenance);
+                          const std::vector<Failure>& failures, const core::Provenance& provenance);
 
 }  // namespace epvs::data

@@ -117,21 +117,6 @@ std::vector<std::string> epvs_row(const std::vector<std::string>& keys, std::siz
   return row;
 }
 
-void write_failures(const ImplantJob& job, const std::vector<ImplantFailure>& failures,
-                    const core::Provenance& provenance) {
-  const fs::path path = job.folder / "failed.tsv";
-  fs::remove(path);
-  fs::remove(core::sidecar_path(path));
-  if (failures.empty()) return;
-  core::Table table({"participant_id", "session_id", "region", "error", "hint"});
-  for (const ImplantFailure& failure : failures) {
-    table.add_row(
-        {failure.participant_id, failure.session_id, failure.region, failure.error, failure.hint});
-  }
-  provenance.write_beside(path);
-  table.write(path);
-}
-
 /// What describes the source: its participants, licence, and sidecars that all scans inherit.
 void copy_descriptions(const ImplantJob& job) {
   for (const fs::directory_entry& entry : fs::directory_iterator(job.source)) {
@@ -210,13 +195,13 @@ core::Json truth_of(const ImplantJob& job, const ScanInput& input, const Implant
 }
 
 void write_implant_tables(const ImplantJob& job, const std::vector<core::Json>& parts,
-                          const std::vector<ImplantFailure>& failures,
+                          const std::vector<Failure>& failures,
                           const core::Provenance& provenance) {
   const fs::path truth = job.folder / "truth";
   write_table(truth / "truth_counts.tsv", kCounts, parts, "counts", provenance);
   write_table(truth / "truth_epvs.tsv", kEpvs, parts, "epvs", provenance);
   write_table(truth / "truth_scans.tsv", kScans, parts, "scans", provenance);
-  write_failures(job, failures, provenance);
+  write_failures(job.folder / "failed.tsv", failures, provenance);
   copy_descriptions(job);
   core::write_text(job.folder / ".bidsignore", "truth/\nimplants.json\nfailed.tsv\nfailed.json\n");
   core::write_json(job.folder / "dataset_description.json", description(job, provenance));

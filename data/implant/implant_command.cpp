@@ -29,7 +29,7 @@ void report(const ImplantSummary& summary, const ImplantJob& job, core::Log& log
   if (summary.kept > 0) log.info("{} scans of an earlier run were kept", summary.kept);
   if (summary.failures.empty()) return;
   std::vector<std::string> names;
-  for (const ImplantFailure& failure : summary.failures) {
+  for (const Failure& failure : summary.failures) {
     names.push_back(failure.participant_id + (failure.region.empty() ? "" : " " + failure.region));
   }
   throw core::PartialError(

@@ -10,6 +10,7 @@
 #include "core/files.h"
 #include "core/hash.h"
 #include "core/parallel.h"
+#include "core/planned_folder.h"
 #include "core/version.h"
 #include "data/cohort/source_space.h"
 #include "data/formats/nifti.h"
@@ -22,11 +23,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-fs::path marker(const fs::path& folder) {
-  return folder / "dataset_description.json";
-}
-fs::path plan_file(const fs::path& folder) {
-  return folder / "simulation.json";
+core::PlannedFolder planned(const SimulationJob& job) {
+  return {job.folder, "simulation.json", "simulated dataset"};
 }
 
 /// What the content of a dataset depends on.
@@ -35,18 +33,6 @@ core::Json plan_document(const SimulationJob& job) {
   SimulationOptions options = job.options;
   options.declare(table);
   return {{"seed", job.seed}, {"scans", job.write_scans}, {"options", table.to_json()}};
-}
-
-void clear_old_dataset(const fs::path& folder) {
-  // The marker first, so that a kill here leaves an unfinished dataset.
-  fs::remove(marker(folder));
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (name.rfind("sub-", 0) == 0 || name == "phenotype" || name == "truth") {
-      fs::remove_all(entry.path());
-    }
-  }
-  fs::remove_all(folder / "derivatives" / "labels");
 }
 
 core::Json scan_sidecar(const ScanPlan& plan, const SimulationJob& job,
@@ -299,39 +285,16 @@ std::string label_pattern(const fs::path& folder, bool sessions) {
 
 void check_output(const SimulationJob& job) {
   if (job.cohort) core::refuse_existing(job.cohort->path, job.force);
-  if (!fs::exists(job.folder)) return;
-  if (!fs::is_directory(job.folder)) {
-    throw core::UsageError(fmt::format("{} is not a folder", job.folder.string()));
-  }
-  if (fs::is_empty(job.folder)) return;
-  if (!fs::exists(plan_file(job.folder))) {
-    throw core::UsageError(
-        fmt::format("{} is not empty and holds no simulated dataset", job.folder.string()),
-        "choose another folder; --force does not clear files of others");
-  }
-  if (job.force) return;
-  if (fs::exists(marker(job.folder))) {
-    throw core::UsageError(
-        fmt::format("{} holds a finished simulated dataset", job.folder.string()),
-        "give --force to replace it");
-  }
-  if (core::read_json(plan_file(job.folder)).at("plan") != plan_document(job)) {
-    throw core::UsageError(
-        fmt::format("{} holds an unfinished simulation with other options or another seed",
-                    job.folder.string()),
-        "repeat its command (in simulation.json) to go on, or give --force to replace it");
-  }
+  const core::PlannedFolder folder = planned(job);
+  folder.check(plan_document(job), job.force, folder.is_marked());
 }
 
 SimulationSummary simulate_dataset(const SimulationJob& job, core::Log& log,
                                    core::Provenance& provenance, const core::StopSignals& signals) {
   job.options.validate();
   check_output(job);
-  fs::create_directories(job.folder);
-  core::require_free_space(job.folder / "simulation.json", estimated_bytes(job));
-  if (job.force && fs::exists(plan_file(job.folder))) clear_old_dataset(job.folder);
-  core::write_json(plan_file(job.folder),
-                   {{"plan", plan_document(job)}, {"provenance", provenance.to_json()}});
+  planned(job).start(plan_document(job), provenance, job.force, estimated_bytes(job),
+                     {"phenotype", "truth", "derivatives/labels"});
   SimulationSummary summary = Simulator(job, log, provenance, signals).run();
   write_dataset_tables(job, summary, provenance);
   return summary;

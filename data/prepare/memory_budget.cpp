@@ -132,4 +132,22 @@ std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options
   return need + 40 * largest;
 }
 
+Share share_of(const std::vector<ScanInput>& inputs, const PrepareOptions& options,
+               const std::vector<PreprocessingOptions>& regions, int threads, core::Log& log) {
+  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+  const std::uintmax_t budget = available_memory() / 10 * 8;
+  std::uintmax_t need = 1;
+  for (const ScanInput& input : inputs) need = std::max(need, memory_need(input, options, regions));
+  Share share;
+  const auto fitting = static_cast<int>(std::min<std::uintmax_t>(budget / need, 1U << 20U));
+  share.scans_at_a_time =
+      std::clamp(std::min(fitting, threads), 1, std::max(1, static_cast<int>(inputs.size())));
+  share.threads_per_scan = std::max(1, threads / share.scans_at_a_time);
+  if (need > budget) {
+    log.warning("a scan needs about {:.1f} GiB of memory, more than the {:.1f} GiB there are",
+                static_cast<double>(need) / kGiB, static_cast<double>(budget) / kGiB);
+  }
+  return share;
+}
+
 }  // namespace epvs::data

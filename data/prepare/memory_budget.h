@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "core/log.h"
 #include "data/prepare/inputs/inputs.h"
 #include "data/prepare/prepare_options.h"
 
@@ -24,5 +25,15 @@ std::uintmax_t available_memory(const std::filesystem::path& root = "/");
 /// GiB; prepare_scan says what is wrong with it.
 std::uintmax_t memory_need(const ScanInput& input, const PrepareOptions& options,
                            const std::vector<PreprocessingOptions>& regions);
+
+/// How scans share the threads, within 80% of the free memory.
+struct Share {
+  int scans_at_a_time = 1;
+  int threads_per_scan = 1;
+};
+
+/// At least one scan at a time; warns when even that one may need more than there is.
+Share share_of(const std::vector<ScanInput>& inputs, const PrepareOptions& options,
+               const std::vector<PreprocessingOptions>& regions, int threads, core::Log& log);
 
 }  // namespace epvs::data

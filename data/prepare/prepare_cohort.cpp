@@ -5,10 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <mutex>
-#include <new>
-#include <numeric>
 #include <optional>
-#include <tuple>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -24,72 +21,6 @@ namespace epvs::data {
 namespace fs = std::filesystem;
 
 namespace {
-
-/// Runs one scan's work; what is wrong with the scan is returned, what is wrong with the run is
-/// thrown.
-std::optional<Failure> attempt(const ScanInput& input, const std::function<void()>& work) {
-  Failure failure{input.participant_id, input.session_id, {}, {}, {}};
-  try {
-    work();
-    return std::nullopt;
-  } catch (const core::Error& error) {
-    if (error.exit_code() != core::ExitCode::kInput) throw;
-    failure.error = error.what();
-    failure.hint = error.hint();
-  } catch (const std::bad_alloc&) {
-    failure.error = "not enough memory";
-    failure.hint = "give fewer --threads";
-  } catch (const std::exception& error) {
-    failure.error = error.what();
-  }
-  std::replace(failure.error.begin(), failure.error.end(), '\n', ' ');
-  std::replace(failure.error.begin(), failure.error.end(), '\t', ' ');
-  return failure;
-}
-
-/// failed.tsv of an earlier run would say something wrong when nothing failed now.
-void write_failures(const fs::path& path, const std::vector<Failure>& failures,
-                    const core::Provenance& provenance) {
-  if (failures.empty()) {
-    std::error_code ignored;
-    fs::remove(path, ignored);
-    fs::remove(core::sidecar_path(path), ignored);
-    return;
-  }
-  core::Table table({"participant_id", "session_id", "region", "error", "hint"});
-  for (const Failure& failure : failures) {
-    table.add_row(
-        {failure.participant_id, failure.session_id, failure.region, failure.error, failure.hint});
-  }
-  table.write(path);
-  provenance.write_beside(path);
-}
-
-/// How the scans of a job share the threads, within 80% of the free memory.
-struct Share {
-  int scans_at_a_time = 1;
-  int threads_per_scan = 1;
-};
-
-Share share_of(const CohortJob& job, const std::vector<std::size_t>& scans,
-               const PrepareOptions& options, core::Log& log) {
-  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  const std::uintmax_t budget = available_memory() / 10 * 8;
-  std::uintmax_t need = 1;
-  for (const std::size_t i : scans) {
-    need = std::max(need, memory_need(job.inputs[i], options, job.regions));
-  }
-  Share share;
-  const auto fitting = static_cast<int>(std::min<std::uintmax_t>(budget / need, 1U << 20U));
-  share.scans_at_a_time =
-      std::clamp(std::min(fitting, job.threads), 1, std::max(1, static_cast<int>(scans.size())));
-  share.threads_per_scan = std::max(1, job.threads / share.scans_at_a_time);
-  if (need > budget) {
-    log.warning("a scan needs about {:.1f} GiB of memory, more than the {:.1f} GiB there are",
-                static_cast<double>(need) / kGiB, static_cast<double>(budget) / kGiB);
-  }
-  return share;
-}
 
 /// The scans (indices of inputs) that are left after exclusions; those are noted in `summary`.
 std::vector<std::size_t> included(const CohortJob& job, const PreparedParts& parts,
@@ -131,7 +62,9 @@ void prepare_scans(const std::vector<std::size_t>& todo, const CohortJob& job,
                    const SharedInputs& shared, const PreparedParts& parts,
                    const core::Json& provenance, const core::StopSignals& signals,
                    CohortSummary& summary, core::Log& log) {
-  const Share share = share_of(job, todo, shared.options, log);
+  std::vector<ScanInput> inputs;
+  for (const std::size_t i : todo) inputs.push_back(job.inputs[i]);
+  const Share share = share_of(inputs, shared.options, job.regions, job.threads, log);
   core::Progress progress(log, "preparing", summary.kept + todo.size(), "scan");
   progress.skip(summary.kept);
   std::mutex mutex;
@@ -162,11 +95,7 @@ void prepare_scans(const std::vector<std::size_t>& todo, const CohortJob& job,
   };
   core::parallel_jobs(static_cast<std::int64_t>(todo.size()), share.scans_at_a_time, prepare,
                       [&] { return signals.stop_signal() != 0; });
-  std::sort(summary.failures.begin(), summary.failures.end(),
-            [](const Failure& a, const Failure& b) {
-              return std::tie(a.participant_id, a.session_id, a.region) <
-                     std::tie(b.participant_id, b.session_id, b.region);
-            });
+  sort_failures(summary.failures);
 }
 
 /// The scans of which nothing could be prepared.
@@ -301,9 +230,7 @@ void crops_from_masks(CohortJob& job, const SharedInputs& shared, const core::St
   std::size_t found = 0;
   std::mutex mutex;
   core::Progress progress(log, "measuring the regions", job.inputs.size(), "scan");
-  std::vector<std::size_t> all(job.inputs.size());
-  std::iota(all.begin(), all.end(), std::size_t{0});
-  const Share share = share_of(job, all, shared.options, log);
+  const Share share = share_of(job.inputs, shared.options, job.regions, job.threads, log);
   job.known.resize(job.inputs.size());
   const auto measure = [&](std::int64_t job_number) {
     const auto n = static_cast<std::size_t>(job_number);

@@ -9,6 +9,7 @@
 #include "core/provenance.h"
 #include "core/stop.h"
 #include "core/table.h"
+#include "data/prepare/failures.h"
 #include "data/prepare/inputs/exclusions.h"
 #include "data/prepare/inputs/inputs.h"
 #include "data/prepare/prepare_scan.h"
@@ -23,15 +24,6 @@ struct CohortJob {
   int threads = 1;
   /// Registrations of an earlier pass, per input; empty without one.
   std::vector<KnownRegistrations> known;
-};
-
-/// A scan that could not be prepared, or a region of a scan whose other regions could.
-struct Failure {
-  std::string participant_id;
-  std::string session_id;
-  std::string region;  ///< empty: the whole scan
-  std::string error;
-  std::string hint;
 };
 
 struct CohortSummary {
