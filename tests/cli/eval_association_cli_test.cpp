@@ -31,11 +31,7 @@ class EvalAssociations : public testing::Test {
   void refused(std::vector<std::string> extra, const std::vector<std::string>& texts,
                int exit_code = 2) {
     const CommandResult result = eval(std::move(extra));
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in\n"
-                                                          << result.err;
-    }
+    tests::expect_result(result, exit_code, texts);
   }
   core::Table out(const std::string& name) {
     // With its provenance beside it.

@@ -34,13 +34,6 @@ class EvalCommandLine : public testing::Test {
     arguments.insert(arguments.end(), extra.begin(), extra.end());
     return eval(arguments);
   }
-  void expect(const CommandResult& result, int exit_code, const std::vector<std::string>& texts) {
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in\n"
-                                                          << result.err;
-    }
-  }
   void SetUp() override {
     std::string visual = "participant_id\tregion\trater1\trater2\n";
     std::string gp = "participant_id\tregion\tgp\n";
@@ -115,7 +108,7 @@ TEST_F(EvalCommandLine, HelpIsAManualPageAndFast) {
 
 TEST_F(EvalCommandLine, RefusesToOverwrite) {
   ASSERT_EQ(standard().exit_code, 0);
-  expect(standard(), 2, {"metrics.tsv exists already", "--force"});
+  tests::expect_result(standard(), 2, {"metrics.tsv exists already", "--force"});
   EXPECT_EQ(standard({"--force"}).exit_code, 0);
 }
 
@@ -149,7 +142,7 @@ TEST_F(EvalCommandLine, TwoParticipantsGiveReasonsNotNumbers) {
 
 TEST_F(EvalCommandLine, MissingParticipantsAreNamed) {
   write("gp.tsv", "participant_id\tregion\tgp\nsub-1\tbg\t2\nsub-2\tbg\t3\nsub-3\tbg\t5\n");
-  expect(standard(), 3, {"'gp' lacks 9 of 12: sub-0 bg", "--allow-missing"});
+  tests::expect_result(standard(), 3, {"'gp' lacks 9 of 12: sub-0 bg", "--allow-missing"});
   EXPECT_EQ(standard({"--allow-missing"}).exit_code, 0);
   EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv").find("9 of 12 units lack a score"),
             std::string::npos);
@@ -157,37 +150,37 @@ TEST_F(EvalCommandLine, MissingParticipantsAreNamed) {
 
 TEST_F(EvalCommandLine, BadCells) {
   write("gp.tsv", "participant_id\tgp\nsub-1\tinf\n");
-  expect(standard(), 3, {"gp.tsv line 2", "'inf'", "finite number"});
+  tests::expect_result(standard(), 3, {"gp.tsv line 2", "'inf'", "finite number"});
   write("gp.tsv", "participant_id\tgp\nsub-1\tnan\n");
-  expect(standard(), 3, {"gp.tsv line 2", "'nan'"});
+  tests::expect_result(standard(), 3, {"gp.tsv line 2", "'nan'"});
   write("gp.tsv", "participant_id\tgp\nsub-1\t3,5\n");
-  expect(standard(), 3, {"'3,5'", "point, not a comma"});
+  tests::expect_result(standard(), 3, {"'3,5'", "point, not a comma"});
   write("gp.tsv", "participant_id\tgp\nsub-1\tmany\n");
-  expect(standard(), 3, {"gp.tsv line 2", "column 'gp'", "'many'"});
+  tests::expect_result(standard(), 3, {"gp.tsv line 2", "column 'gp'", "'many'"});
   write("gp.tsv", "participant_id\tgp\nsub-1\t1\nsub-2\t2\nsub-1\t3\n");
-  expect(standard(), 3, {"gp.tsv line 4", "sub-1 was scored already", "line 2"});
+  tests::expect_result(standard(), 3, {"gp.tsv line 4", "sub-1 was scored already", "line 2"});
   write("gp.tsv", "participant_id\tgp\nsub-1\t1\textra\n");
-  expect(standard(), 3, {"gp.tsv line 2", "3 cells", "2 columns"});
+  tests::expect_result(standard(), 3, {"gp.tsv line 2", "3 cells", "2 columns"});
   write("gp.tsv", "participant_id,gp\nsub-1,1\n");
-  expect(standard(), 3, {"separated by ','", ".csv"});
+  tests::expect_result(standard(), 3, {"separated by ','", ".csv"});
   write("gp.tsv", "");
-  expect(standard(), 3, {"gp.tsv is empty"});
+  tests::expect_result(standard(), 3, {"gp.tsv is empty"});
   write("gp.tsv", "subject\tgp\n1\t2\n");
-  expect(standard(), 3, {"no column 'participant_id'"});
+  tests::expect_result(standard(), 3, {"no column 'participant_id'"});
 }
 
 TEST_F(EvalCommandLine, WhatRWritesIsRefusedWithTheRemedy) {
   write("gp.tsv", "participant_id\tgp\nsub-1\tNA\n");
-  expect(standard(), 3, {"gp.tsv line 2", "'NA'", "written n/a", "na = \"n/a\""});
+  tests::expect_result(standard(), 3, {"gp.tsv line 2", "'NA'", "written n/a", "na = \"n/a\""});
   write("gp.csv", "participant_id;gp\nsub-1;3,5\n");
-  expect(eval({"--scores", "visual.tsv", "--scores", "gp.csv", "--reference", "rater1", "--out",
-               "out"}),
-         3, {"separated by ';'", "write.csv2"});
+  tests::expect_result(eval({"--scores", "visual.tsv", "--scores", "gp.csv", "--reference",
+                             "rater1", "--out", "out"}),
+                       3, {"separated by ';'", "write.csv2"});
   write("participants.tsv", "participant_id\tscanner\nsub-0\tNA\nsub-1\tge\n");
   write("gp.tsv", "participant_id\tregion\tgp\nsub-0\tbg\t1\nsub-1\tbg\t2\n");
   write("visual.tsv", "participant_id\tregion\trater1\nsub-0\tbg\t1\nsub-1\tbg\t2\n");
-  expect(standard({"--participants", "participants.tsv", "--group-by", "scanner"}), 3,
-         {"participants.tsv line 2", "'scanner' holds NA", "n/a"});
+  tests::expect_result(standard({"--participants", "participants.tsv", "--group-by", "scanner"}), 3,
+                       {"participants.tsv line 2", "'scanner' holds NA", "n/a"});
 }
 
 TEST_F(EvalCommandLine, NamesWithAndWithoutSubAreRefused) {
@@ -200,15 +193,15 @@ TEST_F(EvalCommandLine, NamesWithAndWithoutSubAreRefused) {
   const std::vector<std::string> texts = {"differently", "sub-0", "write participant_id the same"};
   const std::vector<std::string> call = {"--scores",    "visual.tsv", "--scores", "bare.tsv",
                                          "--reference", "rater1",     "--out",    "out"};
-  expect(eval(call), 3, texts);
+  tests::expect_result(eval(call), 3, texts);
   std::vector<std::string> allowed = call;
   allowed.emplace_back("--allow-missing");
-  expect(eval(allowed), 3, texts);
+  tests::expect_result(eval(allowed), 3, texts);
   write("splits.tsv", "repeat\tfold\tparticipant_id\tsplit\n0\t0\t3\ttest\n");
-  expect(standard({"--splits", "splits.tsv"}), 3, {"the splits", "'sub-3'", "'3'"});
+  tests::expect_result(standard({"--splits", "splits.tsv"}), 3, {"the splits", "'sub-3'", "'3'"});
   write("participants.tsv", "participant_id\tscanner\n0\tge\n");
-  expect(standard({"--participants", "participants.tsv", "--group-by", "scanner"}), 3,
-         {"no row for sub-0", "'sub-0'", "'0'"});
+  tests::expect_result(standard({"--participants", "participants.tsv", "--group-by", "scanner"}), 3,
+                       {"no row for sub-0", "'sub-0'", "'0'"});
 }
 
 TEST_F(EvalCommandLine, SmallGroupsStandInOneLineOfThePrintedTable) {
@@ -304,8 +297,8 @@ TEST_F(EvalCommandLine, GivenResamples) {
   EXPECT_NE(core::read_text(folder_ / "out/metrics.tsv")
                 .find("the given resamples draw 2 participants, not the 12 of this group"),
             std::string::npos);
-  expect(standard({"--resamples", "resamples.tsv", "--bootstrap", "9", "--force"}), 2,
-         {"exclude each other"});
+  tests::expect_result(standard({"--resamples", "resamples.tsv", "--bootstrap", "9", "--force"}), 2,
+                       {"exclude each other"});
 }
 
 TEST_F(EvalCommandLine, PaperTablesPointsAndMethods) {
@@ -320,28 +313,29 @@ TEST_F(EvalCommandLine, PaperTablesPointsAndMethods) {
 }
 
 TEST_F(EvalCommandLine, BadUsage) {
-  expect(standard({"--categories", "0,20,10"}), 2,
-         {"--categories = 0|20|10", "above the one before"});
-  expect(standard({"--strata", "scanner", "--participants", "participants.tsv"}), 2,
-         {"--strata is given, but nothing is drawn"});
-  expect(eval({"--scores", "visual.tsv", "--out", "out"}), 2,
-         {"--reference is missing", "--associate"});
-  expect(eval({"--scores", "nowhere.tsv", "--reference", "r", "--out", "o"}), 3,
-         {"nowhere.tsv does not exist"});
-  expect(eval({"--scores", "visual.tsv", "--scores", "visual.tsv", "--reference", "rater1", "--out",
-               "o"}),
-         2, {"visual.tsv is given twice"});
-  expect(eval({"--scores", "visual.tsv", "--reference", "region", "--out", "o"}), 2,
-         {"'region' is a key column"});
-  expect(eval({"--scores", "visual.tsv", "--reference", "rater3", "--out", "o"}), 2,
-         {"'rater3'", "did you mean"});
-  expect(standard({"--refrence", "x"}), 2, {"unknown option --refrence"});
-  expect(standard({"--split", "test"}), 2, {"--split is given without --splits"});
-  expect(standard({"--participants", "participants.tsv"}), 2, {"nothing uses it", "--group-by"});
-  expect(standard({"--group-by", "scanner"}), 2, {"needs a participants table"});
-  expect(standard({"--adjust", "fdr"}), 2, {"--adjust", "fdr"});
-  expect(standard({"--confidence", "1.5"}), 2, {"--confidence = 1.5"});
-  expect(standard({"--minimum-n", "1"}), 2, {"--minimum-n = 1"});
+  tests::expect_result(standard({"--categories", "0,20,10"}), 2,
+                       {"--categories = 0|20|10", "above the one before"});
+  tests::expect_result(standard({"--strata", "scanner", "--participants", "participants.tsv"}), 2,
+                       {"--strata is given, but nothing is drawn"});
+  tests::expect_result(eval({"--scores", "visual.tsv", "--out", "out"}), 2,
+                       {"--reference is missing", "--associate"});
+  tests::expect_result(eval({"--scores", "nowhere.tsv", "--reference", "r", "--out", "o"}), 3,
+                       {"nowhere.tsv does not exist"});
+  tests::expect_result(eval({"--scores", "visual.tsv", "--scores", "visual.tsv", "--reference",
+                             "rater1", "--out", "o"}),
+                       2, {"visual.tsv is given twice"});
+  tests::expect_result(eval({"--scores", "visual.tsv", "--reference", "region", "--out", "o"}), 2,
+                       {"'region' is a key column"});
+  tests::expect_result(eval({"--scores", "visual.tsv", "--reference", "rater3", "--out", "o"}), 2,
+                       {"'rater3'", "did you mean"});
+  tests::expect_result(standard({"--refrence", "x"}), 2, {"unknown option --refrence"});
+  tests::expect_result(standard({"--split", "test"}), 2, {"--split is given without --splits"});
+  tests::expect_result(standard({"--participants", "participants.tsv"}), 2,
+                       {"nothing uses it", "--group-by"});
+  tests::expect_result(standard({"--group-by", "scanner"}), 2, {"needs a participants table"});
+  tests::expect_result(standard({"--adjust", "fdr"}), 2, {"--adjust", "fdr"});
+  tests::expect_result(standard({"--confidence", "1.5"}), 2, {"--confidence = 1.5"});
+  tests::expect_result(standard({"--minimum-n", "1"}), 2, {"--minimum-n = 1"});
 }
 
 }  // namespace

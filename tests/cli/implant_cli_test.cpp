@@ -70,14 +70,6 @@ class Implant : public testing::Test {
   fs::path session(const std::string& out, const std::string& id, const std::string& name) const {
     return folder_ / out / id / name / "anat" / (id + "_" + name + "_T2w.nii.gz");
   }
-  static void expect(const CommandResult& result, int exit_code,
-                     const std::vector<std::string>& texts) {
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in\n"
-                                                          << result.err;
-    }
-  }
   /// Content of every table and image below a folder.
   std::map<std::string, std::string> contents(const std::string& out) const {
     std::map<std::string, std::string> files;
@@ -203,7 +195,7 @@ TEST_F(Implant, SessionsOfTheSourceKeepTheirNames) {
 TEST_F(Implant, ABadScanDoesNotStopTheOthersAndIsDoneWhenMended) {
   add("sub-03", 320);
   const CommandResult result = implant("out");
-  expect(result, 4, {"sub-03", "times as bright as white matter", "failed.tsv"});
+  tests::expect_result(result, 4, {"sub-03", "times as bright as white matter", "failed.tsv"});
   const core::Table failed = core::Table::read(folder_ / "out/failed.tsv");
   ASSERT_EQ(failed.rows(), 1U);
   EXPECT_EQ(failed.cell(0, "participant_id"), "sub-03");
@@ -211,7 +203,7 @@ TEST_F(Implant, ABadScanDoesNotStopTheOthersAndIsDoneWhenMended) {
   EXPECT_FALSE(fs::exists(folder_ / "out/sub-03"));
   const auto before = fs::last_write_time(session("out", "sub-02", "ses-k06"));
   add("sub-03", 900);
-  expect(implant("out"), 0, {"2 scans of an earlier run were kept"});
+  tests::expect_result(implant("out"), 0, {"2 scans of an earlier run were kept"});
   EXPECT_EQ(fs::last_write_time(session("out", "sub-02", "ses-k06")), before);
   EXPECT_FALSE(fs::exists(folder_ / "out/failed.tsv"));
   EXPECT_FALSE(fs::exists(folder_ / "out/truth/parts"));
@@ -220,20 +212,20 @@ TEST_F(Implant, ABadScanDoesNotStopTheOthersAndIsDoneWhenMended) {
 
 TEST_F(Implant, MissingStructuresAreNamedWithTheirLabels) {
   const CommandResult midbrain = implant("out", {"--regions", "cso,midbrain"});
-  expect(midbrain, 4, {"region 'midbrain' is empty", "173"});
+  tests::expect_result(midbrain, 4, {"region 'midbrain' is empty", "173"});
   EXPECT_EQ(core::Table::read(folder_ / "out/failed.tsv").cell(0, "region"), "midbrain");
   EXPECT_EQ(core::Table::read(folder_ / "out/truth/truth_counts.tsv").rows(), 6U);  // cso
   add("sub-01", 1000, 4);
   add("sub-02", 1000, 4);
-  expect(implant("none"), 3,
-         {"none of 2 scans", "lateral ventricles", "labels 4,43", "sub-01.nii.gz"});
+  tests::expect_result(implant("none"), 3,
+                       {"none of 2 scans", "lateral ventricles", "labels 4,43", "sub-01.nii.gz"});
   EXPECT_FALSE(fs::exists(folder_ / "none/dataset_description.json"));
 }
 
 TEST_F(Implant, ARegionWithLittleRoomTakesWhatFits) {
   const CommandResult result =
       implant("out", {"--regions", "bg", "--counts", "0,60", "--gap-mm", "3"});
-  expect(result, 0, {"sub-01 bg: room for ", "of 60 EPVS", "truth_counts.tsv"});
+  tests::expect_result(result, 0, {"sub-01 bg: room for ", "of 60 EPVS", "truth_counts.tsv"});
   const auto truth = core::ScoresTable::read(folder_ / "out/truth/truth_counts.tsv");
   EXPECT_GT(truth.values[1][0], 0);
   EXPECT_LT(truth.values[1][0], 60);
@@ -243,31 +235,33 @@ TEST_F(Implant, ARegionWithLittleRoomTakesWhatFits) {
     listed += epvs.cell(row, "participant_id") == "sub-01" ? 1U : 0U;
   }
   EXPECT_EQ(static_cast<double>(listed), truth.values[1][0]);
-  expect(implant("full", {"--regions", "bg", "--length-mm", "28,30"}), 3,
-         {"no room for a single EPVS in region 'bg'", "--length-mm"});
+  tests::expect_result(implant("full", {"--regions", "bg", "--length-mm", "28,30"}), 3,
+                       {"no room for a single EPVS in region 'bg'", "--length-mm"});
 }
 
 TEST_F(Implant, TheOutputFolderIsGuarded) {
   ASSERT_EQ(implant("out").exit_code, 0);
-  expect(implant("out"), 2, {"holds a finished dataset", "--force"});
+  tests::expect_result(implant("out"), 2, {"holds a finished dataset", "--force"});
   fs::remove(folder_ / "out/dataset_description.json");
-  expect(implant("out", {"--seed", "5"}), 2, {"unfinished dataset with other options", "--force"});
+  tests::expect_result(implant("out", {"--seed", "5"}), 2,
+                       {"unfinished dataset of epvs implant with other options", "--force"});
   ASSERT_EQ(implant("out").exit_code, 0);
   ASSERT_EQ(implant("out", {"--force", "--counts", "0,2"}).exit_code, 0);
   EXPECT_FALSE(fs::exists(session("out", "sub-01", "ses-k06")));
   core::write_text(folder_ / "mine/letter.txt", "dear");
-  expect(implant("mine", {"--force"}), 2, {"holds no dataset of epvs implant"});
+  tests::expect_result(implant("mine", {"--force"}), 2, {"holds no dataset of epvs implant"});
   core::write_text(folder_ / "file", "");
-  expect(implant("file"), 2, {"is not a folder"});
+  tests::expect_result(implant("file"), 2, {"is not a folder"});
 }
 
 TEST_F(Implant, WrongUseIsExplained) {
-  expect(run_epvs({"implant", "bids", "out"}, folder_.path()), 2,
-         {"nothing says where the regions are", "--labels", "--atlas"});
-  expect(run_epvs({"implant", "bids/participants.tsv", "out", "--labels", "x"}, folder_.path()), 2,
-         {"is a file", "BIDS folder"});
-  expect(implant("out", {"--counts", "5,0"}), 2, {"--counts has 0 after 5"});
-  expect(implant("out", {"--regions", "bgg"}), 2, {"bgg", "bg"});
+  tests::expect_result(run_epvs({"implant", "bids", "out"}, folder_.path()), 2,
+                       {"nothing says where the regions are", "--labels", "--atlas"});
+  tests::expect_result(
+      run_epvs({"implant", "bids/participants.tsv", "out", "--labels", "x"}, folder_.path()), 2,
+      {"is a file", "BIDS folder"});
+  tests::expect_result(implant("out", {"--counts", "5,0"}), 2, {"--counts has 0 after 5"});
+  tests::expect_result(implant("out", {"--regions", "bgg"}), 2, {"bgg", "bg"});
   const CommandResult dry = implant("out", {"--dry-run"});
   EXPECT_EQ(dry.exit_code, 0) << dry.err;
   EXPECT_NE(dry.out.find("sub-02\tses-k06"), std::string::npos) << dry.out;

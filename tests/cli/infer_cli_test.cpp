@@ -40,10 +40,7 @@ class Infer : public ::testing::Test {
   void expect_failure(int exit_code, const std::vector<std::string>& more,
                       const std::vector<std::string>& texts) const {
     const auto result = infer(more);
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << text << " in\n" << result.err;
-    }
+    tests::expect_result(result, exit_code, texts);
   }
 
   TemporaryFolder folder_;

@@ -25,10 +25,7 @@ void expect_failure(int exit_code, std::vector<std::string> arguments,
                     const std::vector<std::string>& texts) {
   arguments.insert(arguments.begin(), "inspect");
   const auto result = run_epvs(arguments);
-  EXPECT_EQ(result.exit_code, exit_code) << result.err;
-  for (const std::string& text : texts) {
-    EXPECT_NE(result.err.find(text), std::string::npos) << text << " in\n" << result.err;
-  }
+  tests::expect_result(result, exit_code, texts);
 }
 
 TEST(Inspect, NetworksWithoutAFile) {

@@ -90,7 +90,7 @@ class PrepareByAtlas : public Prepare {
 };
 
 TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
-  expect(by_atlas({"--threads", "1"}), 0, {});
+  tests::expect_result(by_atlas({"--threads", "1"}), 0, {});
   const data::CohortReader reader(folder_ / "out.h5");
   EXPECT_LT((region_centre(reader) - true_centre()).norm(), 1.5);
   EXPECT_EQ(reader.rows("bg")[0].label_source, "atlas");
@@ -105,7 +105,7 @@ TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
   // The saved transform is used as it is: the same region, to the last bit, without registering.
   fs::rename(folder_ / "out.h5", folder_ / "first.h5");
   fs::rename(folder_ / "out_qc/transforms", folder_ / "saved");
-  expect(by_atlas({"--transforms", "saved"}), 0, {});
+  tests::expect_result(by_atlas({"--transforms", "saved"}), 0, {});
   const data::CohortReader second(folder_ / "out.h5");
   EXPECT_EQ(reader.read_hard("bg", 0), second.read_hard("bg", 0));
   const core::Table again = core::Table::read(folder_ / "out_qc/qc.tsv");
@@ -113,7 +113,7 @@ TEST_F(PrepareByAtlas, TheRegionLiesWhereItIsOnTheLeft) {
 }
 
 TEST_F(PrepareByAtlas, TheDeformationIsSavedAndUsedAgain) {
-  expect(by_atlas({"--atlas-registration", "deformable"}), 0, {});
+  tests::expect_result(by_atlas({"--atlas-registration", "deformable"}), 0, {});
   const data::CohortReader reader(folder_ / "out.h5");
   EXPECT_LT((region_centre(reader) - true_centre()).norm(), 1.5);
   EXPECT_EQ(reader.rows("bg")[0].label_source, "atlas_deformable");
@@ -123,7 +123,7 @@ TEST_F(PrepareByAtlas, TheDeformationIsSavedAndUsedAgain) {
   fs::rename(folder_ / "out_qc/transforms", folder_ / "saved");
   const std::vector<std::string> again = {"--atlas-registration", "deformable", "--transforms",
                                           "saved"};
-  expect(by_atlas(again), 0, {});
+  tests::expect_result(by_atlas(again), 0, {});
   const data::CohortReader second(folder_ / "out.h5");
   EXPECT_EQ(reader.read_hard("bg", 0), second.read_hard("bg", 0));
   EXPECT_EQ(reader.read_roi("bg", 0), second.read_roi("bg", 0));
@@ -131,7 +131,8 @@ TEST_F(PrepareByAtlas, TheDeformationIsSavedAndUsedAgain) {
   // An affine transform that was corrected by hand does not fit the deformation any more.
   data::write_transform(folder_ / "saved/sub-01_from-T2w_to-template_affine_xfm.txt", pose_);
   fs::remove(folder_ / "out.h5");
-  expect(by_atlas(again), 3, {"another affine transform", "keep the affine and the deformable"});
+  tests::expect_result(by_atlas(again), 3,
+                       {"another affine transform", "keep the affine and the deformable"});
 }
 
 TEST_F(PrepareByAtlas, IsTheSameForAnyNumberOfThreads) {
@@ -144,9 +145,9 @@ TEST_F(PrepareByAtlas, IsTheSameForAnyNumberOfThreads) {
   std::vector<std::vector<float>> rois;
   std::vector<std::string> transforms;
   for (const char* threads : {"1", "2", "4"}) {
-    expect(prepare({"--template", "template.nii.gz", "--registration", "rigid", "--threads",
-                    threads, "--force"}),
-           0, {});
+    tests::expect_result(prepare({"--template", "template.nii.gz", "--registration", "rigid",
+                                  "--threads", threads, "--force"}),
+                         0, {});
     const data::CohortReader reader(folder_ / "out.h5");
     rois.push_back(reader.read_roi("bg", 0));
     EXPECT_EQ(reader.read_roi("bg", 1), rois.front());  // the same scan
@@ -166,7 +167,8 @@ TEST_F(PrepareByAtlas, WithoutElastixNothingBegins) {
   ::setenv("PATH", nothing.c_str(), 1);
   const CommandResult result = by_atlas();
   ::setenv("PATH", path.c_str(), 1);
-  expect(result, 2, {"needs the program elastix", "apt-get install elastix", "--transforms"});
+  tests::expect_result(result, 2,
+                       {"needs the program elastix", "apt-get install elastix", "--transforms"});
 }
 
 /// A stand-in for elastix that waits: when prepare is killed, it has to go too.
@@ -202,7 +204,7 @@ TEST_F(PrepareByAtlas, ElastixEndsWithPrepare) {
 }
 
 TEST_F(PrepareByAtlas, P1MovesTheScanToTheTemplate) {
-  expect(by_atlas({"--preset", "p1"}), 0, {});
+  tests::expect_result(by_atlas({"--preset", "p1"}), 0, {});
   const data::CohortReader reader(folder_ / "out.h5");
   EXPECT_EQ(reader.options("bg").registration, data::GridRegistration::kRigid);
   EXPECT_EQ(reader.options("bg").normalisation, data::Normalisation::kMax);
@@ -226,20 +228,20 @@ TEST_F(PrepareByAtlas, LabelsOfTheT1wTravelToTheT2w) {
       "prepare",        "bids", "out.h5",       "--labels", "labels/{participant_id}.nii.gz",
       "--labels-space", "t1w",  "--spacing-mm", "2,2,2",    "--crop-voxels",
       "28,28,28"};
-  expect(run_epvs(all, folder_.path()), 0, {});
+  tests::expect_result(run_epvs(all, folder_.path()), 0, {});
   EXPECT_LT((region_centre(data::CohortReader(folder_ / "out.h5")) - true_centre()).norm(), 1.0);
   fs::remove(folder_ / "out.h5");
   fs::remove(folder_ / "bids/sub-01/anat/sub-01_T1w.nii.gz");
-  expect(run_epvs(all, folder_.path()), 3, {"sub-01 has no T1w scan"});
+  tests::expect_result(run_epvs(all, folder_.path()), 3, {"sub-01 has no T1w scan"});
 }
 
 TEST_F(PrepareByAtlas, AnAtlasOutsideItsTemplateIsRefused) {
   Volume<std::int16_t> atlas = cyst_mask(centred_grid({90, 110, 90}, {2, 2, 2}));
   atlas.geometry.affine(2, 3) += 120;
   write(folder_ / "atlas.nii.gz", atlas);
-  expect(by_atlas(), 3, {"100% of the atlas atlas.nii.gz lies outside the template"});
+  tests::expect_result(by_atlas(), 3, {"100% of the atlas atlas.nii.gz lies outside the template"});
   write(folder_ / "atlas.nii.gz", Volume<std::int16_t>(centred_grid({90, 110, 90}, {2, 2, 2})));
-  expect(by_atlas(), 3, {"has no labels"});
+  tests::expect_result(by_atlas(), 3, {"has no labels"});
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ TEST_F(Prepare, WritesCohortPicturesAndTables) {
   add("sub-01");
   add("sub-02");
   const CommandResult result = prepare({"--threads", "2"});
-  expect(result, 0, {"2 scans"});
+  tests::expect_result(result, 0, {"2 scans"});
   EXPECT_NE(result.out.find("sub-02"), std::string::npos);
   const data::CohortReader reader(folder_ / "out.h5");
   ASSERT_EQ(reader.rows("bg").size(), 2U);
@@ -81,7 +81,7 @@ TEST_F(Prepare, BadScansNeverStopTheOthers) {
   add("sub-cut", noise(cut), labels);
 
   const CommandResult result = prepare({"--threads", "1"});
-  expect(result, 4, {"7 of 9 scans failed", "sub-truncated", "failed.tsv"});
+  tests::expect_result(result, 4, {"7 of 9 scans failed", "sub-truncated", "failed.tsv"});
   EXPECT_NE(failure("sub-truncated").find("sub-truncated_T2w.nii.gz"), std::string::npos);
   EXPECT_NE(failure("sub-nan").find("1 voxels that are not finite"), std::string::npos);
   EXPECT_NE(failure("sub-nan").find("20,20,20"), std::string::npos);
@@ -92,7 +92,7 @@ TEST_F(Prepare, BadScansNeverStopTheOthers) {
   EXPECT_NE(failure("sub-nolabels").find("the label map of sub-nolabels"), std::string::npos);
 
   // Prepared, but flagged: two of twelve columns of the region are outside.
-  expect(result, 4, {"sub-cut bg: 16.7% of the region is outside the scan"});
+  tests::expect_result(result, 4, {"sub-cut bg: 16.7% of the region is outside the scan"});
   const data::CohortReader reader(folder_ / "out.h5");
   ASSERT_EQ(reader.rows("bg").size(), 2U);
   EXPECT_EQ(reader.rows("bg")[0].participant_id, "sub-cut");
@@ -113,42 +113,46 @@ TEST_F(Prepare, AFourDimensionalScanIsRefusedAndAllFailedIsExit3) {
   file.seekp(40);
   file.write(reinterpret_cast<const char*>(dims), sizeof dims);
   file.close();
-  expect(prepare(), 3, {"none of 1 scans could be prepared", "sub-01_T2w.nii", "failed.tsv"});
+  tests::expect_result(prepare(), 3,
+                       {"none of 1 scans could be prepared", "sub-01_T2w.nii", "failed.tsv"});
   EXPECT_NE(failure("sub-01").find("dimension"), std::string::npos) << failure("sub-01");
   EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
 
   // A good run takes the old failed.tsv away.
   fs::remove(plain);
   add("sub-01");
-  expect(prepare(), 0, {});
+  tests::expect_result(prepare(), 0, {});
   EXPECT_FALSE(fs::exists(folder_ / "out_qc/failed.tsv"));
 }
 
 TEST_F(Prepare, UsageErrors) {
   add("sub-01");
   core::write_text(folder_ / "out.h5", "mine");
-  expect(prepare(), 2, {"out.h5 exists already", "--force"});
+  tests::expect_result(prepare(), 2, {"out.h5 exists already", "--force"});
   EXPECT_EQ(core::read_text(folder_ / "out.h5"), "mine");
-  expect(prepare({"--force"}), 0, {});
+  tests::expect_result(prepare({"--force"}), 0, {});
   EXPECT_NO_THROW(data::CohortReader(folder_ / "out.h5"));
   fs::remove(folder_ / "out.h5");
-  expect(prepare({"--regions", "hipocampi"}), 2, {"hipocampi", "did you mean 'hippocampi'"});
-  expect(prepare({"--sigma-voxel", "1"}), 2, {"unknown option --sigma-voxel", "--sigma-voxels"});
-  expect(prepare({"--atlas", "a.nii", "--template", "t.nii"}), 2, {"--labels and --atlas"});
-  expect(prepare({"--participant-label", "02"}), 2, {"participant '02' is not in"});
-  expect(run_epvs({"prepare", "bids", "out.h5"}, folder_.path()), 2,
-         {"nothing says where the regions come from", "--labels"});
-  expect(run_epvs({"prepare", "bids", "out.nii", "--labels", "x"}, folder_.path()), 2,
-         {"does not end in .h5"});
-  expect(run_epvs({"prepare", "nowhere", "out.h5", "--labels", "x"}, folder_.path()), 3,
-         {"nowhere does not exist"});
+  tests::expect_result(prepare({"--regions", "hipocampi"}), 2,
+                       {"hipocampi", "did you mean 'hippocampi'"});
+  tests::expect_result(prepare({"--sigma-voxel", "1"}), 2,
+                       {"unknown option --sigma-voxel", "--sigma-voxels"});
+  tests::expect_result(prepare({"--atlas", "a.nii", "--template", "t.nii"}), 2,
+                       {"--labels and --atlas"});
+  tests::expect_result(prepare({"--participant-label", "02"}), 2, {"participant '02' is not in"});
+  tests::expect_result(run_epvs({"prepare", "bids", "out.h5"}, folder_.path()), 2,
+                       {"nothing says where the regions come from", "--labels"});
+  tests::expect_result(run_epvs({"prepare", "bids", "out.nii", "--labels", "x"}, folder_.path()), 2,
+                       {"does not end in .h5"});
+  tests::expect_result(run_epvs({"prepare", "nowhere", "out.h5", "--labels", "x"}, folder_.path()),
+                       3, {"nowhere does not exist"});
   EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
 }
 
 TEST_F(Prepare, DryRunWritesNothing) {
   add("sub-01");
   const CommandResult result = prepare({"--dry-run"});
-  expect(result, 0, {});
+  tests::expect_result(result, 0, {});
   EXPECT_NE(result.out.find("labels/sub-01.nii.gz"), std::string::npos);
   EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
   EXPECT_FALSE(fs::exists(folder_ / "out_qc"));
@@ -172,18 +176,19 @@ TEST_F(Prepare, LikeWeightsAndRecipe) {
                                           "labels/{participant_id}.nii.gz"};
   std::vector<std::string> like = plain;
   like.insert(like.end(), {"--like", "w.safetensors"});
-  expect(run_epvs(like, folder_.path()), 0, {});
+  tests::expect_result(run_epvs(like, folder_.path()), 0, {});
   EXPECT_TRUE(data::CohortReader(folder_ / "out.h5").options("bg").differences(wanted).empty());
   fs::remove(folder_ / "out.h5");
-  expect(prepare({"--like", "w.safetensors"}), 2,
-         {"--like contradicts", "prepare.spacing_mm is 1,1,1 by the command line, but 2,2,2"});
+  tests::expect_result(
+      prepare({"--like", "w.safetensors"}), 2,
+      {"--like contradicts", "prepare.spacing_mm is 1,1,1 by the command line, but 2,2,2"});
 
   core::write_text(
       folder_ / "r.toml",
       "[prepare]\nspacing_mm = [2, 2, 2]\ncrop_voxels = [16, 12, 8]\nsigma_voxels = 0.5\n");
   std::vector<std::string> recipe = plain;
   recipe.insert(recipe.end(), {"--recipe", "r.toml", "--sigma-voxels", "0.25"});
-  expect(run_epvs(recipe, folder_.path()), 0, {});
+  tests::expect_result(run_epvs(recipe, folder_.path()), 0, {});
   const data::PreprocessingOptions found = data::CohortReader(folder_ / "out.h5").options("bg");
   EXPECT_EQ(found.crop_voxels, (Shape{16, 12, 8}));
   EXPECT_EQ(found.sigma_voxels, 0.25);
@@ -193,8 +198,8 @@ TEST_F(Prepare, ExclusionsAreHonouredAndRecorded) {
   add("sub-01");
   add("sub-02");
   core::write_text(folder_ / "qc.tsv", "participant_id\tregion\texclude\nsub-01\tbg\tyes\n");
-  expect(prepare({"--exclude", "qc.tsv"}), 0,
-         {"1 of 2 scans", "excluded: sub-01 bg (no reason given)"});
+  tests::expect_result(prepare({"--exclude", "qc.tsv"}), 0,
+                       {"1 of 2 scans", "excluded: sub-01 bg (no reason given)"});
   const data::CohortReader reader(folder_ / "out.h5");
   ASSERT_EQ(reader.rows("bg").size(), 1U);
   EXPECT_EQ(reader.rows("bg")[0].participant_id, "sub-02");
@@ -210,8 +215,8 @@ TEST_F(Prepare, ExclusionsAreHonouredAndRecorded) {
                    "participant_id\tregion\tvolume_mm3\texclude\texclude_reason\n"
                    "sub-02\tbg\t7\tyes\tmotion\nsub-99\tbg\t7\tyes\tgone\n");
   for (int i = 0; i < 2; ++i) {
-    expect(prepare({"--exclude", "out_qc/qc.tsv", "--force"}), 0,
-           {"excluded: sub-02 bg (motion)", i == 0 ? "names sub-99 bg" : ""});
+    tests::expect_result(prepare({"--exclude", "out_qc/qc.tsv", "--force"}), 0,
+                         {"excluded: sub-02 bg (motion)", i == 0 ? "names sub-99 bg" : ""});
     const core::Table qc = core::Table::read(folder_ / "out_qc/qc.tsv");
     ASSERT_EQ(qc.rows(), 2U);
     EXPECT_EQ(qc.cell(1, "flag"), "excluded");
@@ -220,7 +225,7 @@ TEST_F(Prepare, ExclusionsAreHonouredAndRecorded) {
   }
   fs::remove(folder_ / "out.h5");
   core::write_text(folder_ / "qc.tsv", "participant_id\texclude\nsub-01\tyes\nsub-02\tyes\n");
-  expect(prepare({"--exclude", "qc.tsv"}), 2, {"--exclude leaves no scan"});
+  tests::expect_result(prepare({"--exclude", "qc.tsv"}), 2, {"--exclude leaves no scan"});
 }
 
 TEST_F(Prepare, CropFromTheMasks) {
@@ -235,7 +240,7 @@ TEST_F(Prepare, CropFromTheMasks) {
                                   "--dilation-voxels",
                                   "2",
                                   "--crop-from-masks"};
-  expect(run_epvs(all, folder_.path()), 0, {"crop of bg from 1 scans: 28x20x16"});
+  tests::expect_result(run_epvs(all, folder_.path()), 0, {"crop of bg from 1 scans: 28x20x16"});
   // 20 x 12 x 8 voxels, dilation 2 and 2 more on both sides, up to a multiple of 4.
   const data::CohortReader reader(folder_ / "out.h5");
   EXPECT_EQ(reader.options("bg").crop_voxels, (Shape{28, 20, 16}));

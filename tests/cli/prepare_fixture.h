@@ -77,14 +77,6 @@ class Prepare : public testing::Test {
   CommandResult prepare(const std::vector<std::string>& extra = {}) const {
     return run_epvs(arguments(extra), folder_.path());
   }
-  static void expect(const CommandResult& result, int exit_code,
-                     const std::vector<std::string>& texts) {
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in\n"
-                                                          << result.err;
-    }
-  }
   /// What failed.tsv says about a participant.
   std::string failure(const std::string& id) const {
     const core::Table table = core::Table::read(folder_ / "out_qc/failed.tsv");

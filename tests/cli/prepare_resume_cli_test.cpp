@@ -34,16 +34,17 @@ TEST_F(Prepare, AKilledRunKeepsItsFinishedScans) {
   std::vector<std::string> other = arguments({"--sigma-voxels", "1.5"});
   other[2] = "other.h5";
   const CommandResult changed = run_epvs(other, folder_.path());
-  expect(changed, 2, {});  // an option given twice
+  tests::expect_result(changed, 2, {});  // an option given twice
   other = arguments();
   other[2] = "other.h5";
   other.back() = "1.5";
   const CommandResult fresh = run_epvs(other, folder_.path());
-  expect(fresh, 0, {});
+  tests::expect_result(fresh, 0, {});
   EXPECT_EQ(fresh.err.find("are kept"), std::string::npos) << fresh.err;
 
   const CommandResult again = prepare();
-  expect(again, 0, {std::to_string(kept) + " of 6 scans were finished by an earlier run"});
+  tests::expect_result(again, 0,
+                       {std::to_string(kept) + " of 6 scans were finished by an earlier run"});
   EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 6U);
   EXPECT_EQ(core::Table::read(folder_ / "out_qc/qc.tsv").rows(), 6U);
 }
@@ -56,14 +57,15 @@ TEST_F(Prepare, TermStopsAfterTheScanInWork) {
   EXPECT_EQ(wait_for(child), 143);
   EXPECT_NE(core::read_text(folder_ / "err").find("run the same command again"), std::string::npos);
   EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
-  expect(prepare(), 0, {"were finished by an earlier run"});
+  tests::expect_result(prepare(), 0, {"were finished by an earlier run"});
 }
 
 TEST_F(Prepare, AfterAFailureOnlyTheMendedScanIsPrepared) {
   for (int i = 1; i <= 3; ++i) add("sub-0" + std::to_string(i));
   const Volume<float> good = noise(grid_);
   write(scan_path("sub-02"), Volume<float>(grid_, 5.0F));
-  expect(prepare(), 4, {"1 of 3 scans failed: sub-02", "failed.tsv", "--force", "out.h5.parts"});
+  tests::expect_result(prepare(), 4,
+                       {"1 of 3 scans failed: sub-02", "failed.tsv", "--force", "out.h5.parts"});
   EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 2U);
   EXPECT_EQ(data::CohortReader(folder_ / "out.h5").provenance().at("failed").size(), 1U);
   EXPECT_EQ(finished_parts(), 2U);
@@ -71,18 +73,19 @@ TEST_F(Prepare, AfterAFailureOnlyTheMendedScanIsPrepared) {
   std::vector<std::string> other = arguments({"--force"});
   std::replace(other.begin(), other.end(), std::string("1"), std::string("1.5"));  // --sigma-voxels
   const CommandResult changed = run_epvs(other, folder_.path());
-  expect(changed, 4, {});
+  tests::expect_result(changed, 4, {});
   EXPECT_EQ(changed.err.find("are kept ("), std::string::npos) << changed.err;
-  expect(prepare({"--force"}), 4, {"1 of 3 scans failed"});
+  tests::expect_result(prepare({"--force"}), 4, {"1 of 3 scans failed"});
 
   write(scan_path("sub-02"), good);
-  expect(prepare({"--force"}), 0, {"2 of 3 scans were finished by an earlier run and are kept"});
+  tests::expect_result(prepare({"--force"}), 0,
+                       {"2 of 3 scans were finished by an earlier run and are kept"});
   EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("bg").size(), 3U);
   EXPECT_FALSE(fs::exists(folder_ / "out.h5.parts"));
   EXPECT_FALSE(fs::exists(folder_ / "out_qc/failed.tsv"));
   // The same as one that was prepared at once.
   fs::rename(folder_ / "out.h5", folder_ / "mended.h5");
-  expect(prepare(), 0, {});
+  tests::expect_result(prepare(), 0, {});
   const data::CohortReader mended(folder_ / "mended.h5");
   const data::CohortReader at_once(folder_ / "out.h5");
   EXPECT_EQ(mended.fingerprint(), at_once.fingerprint());
@@ -95,10 +98,10 @@ TEST_F(Prepare, TwoOutputsInOneFolderHaveTheirOwnFailures) {
   add("sub-01");
   add("sub-02");
   write(scan_path("sub-02"), Volume<float>(grid_, 5.0F));
-  expect(prepare(), 4, {});
+  tests::expect_result(prepare(), 4, {});
   std::vector<std::string> other = arguments({"--participant-label", "01"});
   other[2] = "other.h5";
-  expect(run_epvs(other, folder_.path()), 0, {});
+  tests::expect_result(run_epvs(other, folder_.path()), 0, {});
   EXPECT_TRUE(fs::exists(folder_ / "out_qc/failed.tsv"));
   EXPECT_FALSE(fs::exists(folder_ / "other_qc/failed.tsv"));
 }
@@ -107,9 +110,9 @@ TEST_F(Prepare, ARegionThatCannotBeMadeLeavesTheOthers) {
   add("sub-01");
   add("sub-02");
   const std::vector<std::string> both = {"--regions", "bg,hippocampi"};  // there is no label 17, 53
-  expect(prepare(both), 4,
-         {"sub-01 hippocampi", "labels/sub-01.nii.gz", "17,53",
-          "2 regions of other scans failed: sub-01 hippocampi, sub-02"});
+  tests::expect_result(prepare(both), 4,
+                       {"sub-01 hippocampi", "labels/sub-01.nii.gz", "17,53",
+                        "2 regions of other scans failed: sub-01 hippocampi, sub-02"});
   const core::Table failed = core::Table::read(folder_ / "out_qc/failed.tsv");
   ASSERT_EQ(failed.rows(), 2U);
   EXPECT_EQ(failed.cell(1, "participant_id"), "sub-02");
@@ -122,8 +125,8 @@ TEST_F(Prepare, ARegionThatCannotBeMadeLeavesTheOthers) {
   Volume<std::int32_t> mended = tests::block_labels(grid_);
   for (std::int32_t& label : mended.voxels) label = label == 11 ? 17 : label;
   add("sub-01", noise(grid_), mended);
-  expect(prepare({"--regions", "bg,hippocampi", "--force"}), 4,
-         {"1 regions of other scans failed: sub-02 hippocampi"});
+  tests::expect_result(prepare({"--regions", "bg,hippocampi", "--force"}), 4,
+                       {"1 regions of other scans failed: sub-02 hippocampi"});
   EXPECT_EQ(data::CohortReader(folder_ / "out.h5").rows("hippocampi").size(), 1U);
 }
 
@@ -142,7 +145,7 @@ TEST_F(Prepare, ARealFullDiskIsARunError) {
   const CommandResult result = run_epvs(small, folder_.path());
   const bool there = fs::exists(disk / "out.h5");
   ::umount(disk.c_str());
-  expect(result, 1, {"No space left on device"});
+  tests::expect_result(result, 1, {"No space left on device"});
   EXPECT_FALSE(there);
 }
 
@@ -152,14 +155,14 @@ TEST_F(Prepare, AFullDiskIsARunError) {
   EXPECT_EQ(wait_for(child), 1) << core::read_text(folder_ / "err");
   EXPECT_FALSE(fs::exists(folder_ / "out.h5"));
   EXPECT_EQ(finished_parts(), 0U);
-  expect(prepare(), 0, {});
+  tests::expect_result(prepare(), 0, {});
 }
 
 TEST_F(Prepare, ThreadsDoNotChangeTheResult) {
   for (int i = 1; i <= 3; ++i) add("sub-0" + std::to_string(i));
-  expect(prepare({"--threads", "1"}), 0, {});
+  tests::expect_result(prepare({"--threads", "1"}), 0, {});
   fs::rename(folder_ / "out.h5", folder_ / "one.h5");
-  expect(prepare({"--threads", "2"}), 0, {});
+  tests::expect_result(prepare({"--threads", "2"}), 0, {});
   const data::CohortReader one(folder_ / "one.h5");
   const data::CohortReader two(folder_ / "out.h5");
   EXPECT_EQ(one.fingerprint(), two.fingerprint());

@@ -54,7 +54,7 @@ class TrainBadInput : public TrainTest {
     return train(plus({"--init", (folder_ / "w.safetensors").string()}, more));
   }
   void expect(const tests::CommandResult& result, int exit_code, const Arguments& texts) const {
-    expect_output(result, exit_code, texts);
+    tests::expect_result(result, exit_code, texts);
     EXPECT_EQ(std::filesystem::exists(folder_ / "run" / "weights.safetensors"), exit_code == 0);
   }
 

@@ -114,7 +114,7 @@ TEST_F(TrainCommandTest, FittedOutputUnitStartsTheTrainingOnceAlsoAcrossAKill) {
   const std::vector<std::string> settings = {
       "--init", folder_ / "init", "--set", "train.output_fit=ridge", "--set", "train.epochs=15"};
   const CommandResult whole = train("whole", settings);
-  expect_output(whole, 0, {"output unit fitted by ridge regression to 18 scans"});
+  tests::expect_result(whole, 0, {"output unit fitted by ridge regression to 18 scans"});
   ASSERT_EQ(train("plain", {"--init", folder_ / "init", "--set", "train.epochs=15"}).exit_code, 0);
   EXPECT_NE(file("whole/weights.safetensors"), file("plain/weights.safetensors"));
   // Killed when the first checkpoint is there: a second fit would start from other weights.
@@ -208,14 +208,14 @@ TEST_F(TrainCommandTest, Bf16TrainsLikeFloat32) {
   EXPECT_NE(history("exact"), history("rough")) << "bf16 was not used";
   EXPECT_NEAR(bf16.number(3, "train_loss"), exact.number(3, "train_loss"),
               0.05 * exact.number(3, "train_loss"));
-  expect_output(train("half", {"--set", "train.precision=fp16"}), 2, {"fp16", "bf16"});
+  tests::expect_result(train("half", {"--set", "train.precision=fp16"}), 2, {"fp16", "bf16"});
   EXPECT_FALSE(fs::exists(folder_ / "half"));
 }
 
 TEST_F(TrainCommandTest, StepsHaveALineWhenAskedFor) {
   const CommandResult result = train("run", {"--log-steps", "4", "--set", "train.epochs=2"});
   // 18 scans in batches of 4 are 5 steps an epoch.
-  expect_output(
+  tests::expect_result(
       result, 0,
       {"step 4/10 | epoch 1/2 batch 4/5 | loss ", "step 8/10 | epoch 2/2", "step 10/10", " left"});
   EXPECT_EQ(result.err.find("step 5/10"), std::string::npos);
@@ -224,7 +224,7 @@ TEST_F(TrainCommandTest, StepsHaveALineWhenAskedFor) {
 
 TEST_F(TrainCommandTest, AVolumeThatIsNotFiniteIsNamed) {
   tests::put_nan(folder_ / "cohort.h5", "bg", 5);
-  expect_output(train("run"), 3, {"sub-06", "not finite", "prepare this participant again"});
+  tests::expect_result(train("run"), 3, {"sub-06", "not finite", "prepare this participant again"});
 }
 
 TEST_F(TrainCommandTest, SignalsWriteACheckpoint) {
@@ -254,51 +254,52 @@ TEST_F(TrainCommandTest, SignalsWriteACheckpoint) {
 
 TEST_F(TrainCommandTest, ResumeRefusesWhatChanged) {
   ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
-  expect_output(train("run", {"--set", "train.epochs=3", "--resume"}), 2,
-                {"recipe/train/epochs was 2, is 3", "--resume=force"});
-  expect_output(train("run", {"--set", "train.epochs=2", "--resume", "--seed", "9"}), 2,
-                {"seed was 1, is 9"});
+  tests::expect_result(train("run", {"--set", "train.epochs=3", "--resume"}), 2,
+                       {"recipe/train/epochs was 2, is 3", "--resume=force"});
+  tests::expect_result(train("run", {"--set", "train.epochs=2", "--resume", "--seed", "9"}), 2,
+                       {"seed was 1, is 9"});
   edit("splits.tsv", "sub-01\ttrain", "sub-01\ttest");
-  expect_output(train("run", {"--set", "train.epochs=2", "--resume"}), 2, {"examples was"});
+  tests::expect_result(train("run", {"--set", "train.epochs=2", "--resume"}), 2, {"examples was"});
   edit("splits.tsv", "sub-01\ttest", "sub-01\ttrain");
   fs::remove(folder_ / "cohort.h5");
   const tests::TemporaryFolder other;
   write_tiny_cohort(other.path(), 25);
   fs::copy_file(other / "cohort.h5", folder_ / "cohort.h5");
-  expect_output(train("run", {"--set", "train.epochs=2", "--resume"}), 2, {"cohort was"});
+  tests::expect_result(train("run", {"--set", "train.epochs=2", "--resume"}), 2, {"cohort was"});
   // Forced, it goes on.
   const CommandResult forced = train("run", {"--set", "train.epochs=3", "--resume=force"});
-  expect_output(forced, 0, {"resuming although cohort was"});
+  tests::expect_result(forced, 0, {"resuming although cohort was"});
   const Table history = Table::read(folder_ / "run" / "training.tsv");
   EXPECT_EQ(history.rows(), 2U) << "a finished training stays finished";
 }
 
 TEST_F(TrainCommandTest, RunFoldersAreNotOverwrittenNorRestartedSilently) {
-  expect_output(train("run", {"--set", "train.epochs=1", "--resume"}), 0,
-                {"holds no training: starting from the beginning"});
-  expect_output(train("run"), 2, {"holds a training already", "--resume", "--force"});
+  tests::expect_result(train("run", {"--set", "train.epochs=1", "--resume"}), 0,
+                       {"holds no training: starting from the beginning"});
+  tests::expect_result(train("run"), 2, {"holds a training already", "--resume", "--force"});
   fs::remove_all(folder_ / "run" / "checkpoints");
-  expect_output(train("run", {"--resume"}), 2, {"no complete checkpoint", "--force"});
+  tests::expect_result(train("run", {"--resume"}), 2, {"no complete checkpoint", "--force"});
   EXPECT_EQ(train("run", {"--set", "train.epochs=1", "--force"}).exit_code, 0);
   std::ofstream(folder_ / "plain") << "x";
-  expect_output(train("plain"), 2, {"is a file, not a folder"});
+  tests::expect_result(train("plain"), 2, {"is a file, not a folder"});
 }
 
 TEST_F(TrainCommandTest, ADamagedCheckpointDoesNotCount) {
   ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
   fs::resize_file(folder_ / "run/checkpoints/last/optimizer.safetensors", 100);
-  expect_output(train("run", {"--set", "train.epochs=2", "--resume"}), 2,
-                {"no complete checkpoint"});
+  tests::expect_result(train("run", {"--set", "train.epochs=2", "--resume"}), 2,
+                       {"no complete checkpoint"});
 }
 
 TEST_F(TrainCommandTest, BadLabelsAreNamed) {
   edit("scores.tsv", "sub-02\t", "sub-99\t");
-  expect_output(train("run"), 3, {"1 train or validation scans have no rater1 score", "sub-02"});
+  tests::expect_result(train("run"), 3,
+                       {"1 train or validation scans have no rater1 score", "sub-02"});
   edit("scores.tsv", "sub-99\t", "sub-03\t");
-  expect_output(train("run"), 3, {"sub-03", "already"});
+  tests::expect_result(train("run"), 3, {"sub-03", "already"});
   edit("scores.tsv", "sub-03\t", "sub-02\tmany\nsub-98\t");
-  expect_output(train("run"), 3, {"many", "rater1"});
-  expect_output(train("run", {"--target", "rater9"}), 2, {"rater9"});
+  tests::expect_result(train("run"), 3, {"many", "rater1"});
+  tests::expect_result(train("run", {"--target", "rater9"}), 2, {"rater9"});
 }
 
 TEST_F(TrainCommandTest, NegativeAndFractionalLabelsAreAllowedAndSaid) {
@@ -307,39 +308,39 @@ TEST_F(TrainCommandTest, NegativeAndFractionalLabelsAreAllowedAndSaid) {
   text.replace(begin, text.find('\n', begin) - begin, "-1.5");
   std::ofstream(folder_ / "scores.tsv") << text;
   const CommandResult result = train("run", {"--set", "train.epochs=1"});
-  expect_output(
+  tests::expect_result(
       result, 0,
       {"1 of 18 train scores are not whole numbers", "1 of 18 train scores are negative"});
 }
 
 TEST_F(TrainCommandTest, BadSplitsAreNamed) {
   edit("splits.tsv", "0\t0\tsub-01\ttrain", "0\t0\tsub-77\ttrain");
-  expect_output(train("run"), 3, {"sub-77", "not in"});
+  tests::expect_result(train("run"), 3, {"sub-77", "not in"});
   edit("splits.tsv", "0\t0\tsub-77\ttrain", "0\t0\tsub-02\ttest");
-  expect_output(train("run"), 3, {"sub-02 is in", "one split only"});
+  tests::expect_result(train("run"), 3, {"sub-02 is in", "one split only"});
   edit("splits.tsv", "0\t0\tsub-02\ttest", "0\t0\tsub-01\ttrain");
-  expect_output(train("run", {"--fold", "4"}), 3, {"no repeat 0 fold 4", "repeat 0 fold 0"});
+  tests::expect_result(train("run", {"--fold", "4"}), 3, {"no repeat 0 fold 4", "repeat 0 fold 0"});
 }
 
 TEST_F(TrainCommandTest, BadRecipesAreNamed) {
   std::ofstream(folder_ / "recipe.toml") << "[train]\nepoch = 3\n";
-  expect_output(train("run"), 2, {"train.epoch", "train.epochs"});
+  tests::expect_result(train("run"), 2, {"train.epoch", "train.epochs"});
   std::ofstream(folder_ / "recipe.toml") << "recipe_version = 99\n";
-  expect_output(train("run"), 2, {"recipe_version = 99"});
+  tests::expect_result(train("run"), 2, {"recipe_version = 99"});
   std::ofstream(folder_ / "recipe.toml") << "[train]\nregion = \"cso\"\n";
-  expect_output(train("run"), 3, {"no region 'cso'", "bg"});
+  tests::expect_result(train("run"), 3, {"no region 'cso'", "bg"});
   std::ofstream(folder_ / "recipe.toml") << "[train]\nlearning_rates = [\"output*\"]\n";
-  expect_output(train("run"), 2, {"train.learning_rates", "pattern=factor"});
+  tests::expect_result(train("run"), 2, {"train.learning_rates", "pattern=factor"});
   fs::remove(folder_ / "recipe.toml");
-  expect_output(train("run"), 3, {"recipe.toml"});
+  tests::expect_result(train("run"), 3, {"recipe.toml"});
 }
 
 TEST_F(TrainCommandTest, MissingOptionsAndDevicesAreNamed) {
-  expect_output(Process({(folder_ / "recipe.toml").string()}, folder_ / "err").wait(), 2,
-                {"--cohort is missing"});
-  expect_output(train("run", {"--resume-force"}), 2, {"--resume-force without --resume"});
-  expect_output(train("run", {"--device", "cuda:7"}), 2, {"cuda:7 is not there"});
-  expect_output(train("run", {"--device", "gpu"}), 2, {"auto, cpu, cuda or cuda:N"});
+  tests::expect_result(Process({(folder_ / "recipe.toml").string()}, folder_ / "err").wait(), 2,
+                       {"--cohort is missing"});
+  tests::expect_result(train("run", {"--resume-force"}), 2, {"--resume-force without --resume"});
+  tests::expect_result(train("run", {"--device", "cuda:7"}), 2, {"cuda:7 is not there"});
+  tests::expect_result(train("run", {"--device", "gpu"}), 2, {"auto, cpu, cuda or cuda:N"});
 }
 
 TEST_F(TrainCommandTest, WithoutValidationThereIsNoEarlyStopping) {
@@ -349,10 +350,10 @@ TEST_F(TrainCommandTest, WithoutValidationThereIsNoEarlyStopping) {
     text.replace(at, 10, "test");
   }
   std::ofstream(folder_ / "splits.tsv") << text;
-  expect_output(train("run", {"--set", "train.patience=5"}), 2,
-                {"train.patience = 5", "no validation participants"});
-  expect_output(train("run", {"--set", "train.schedule=plateau"}), 2,
-                {"train.schedule = plateau", "no validation participants"});
+  tests::expect_result(train("run", {"--set", "train.patience=5"}), 2,
+                       {"train.patience = 5", "no validation participants"});
+  tests::expect_result(train("run", {"--set", "train.schedule=plateau"}), 2,
+                       {"train.schedule = plateau", "no validation participants"});
   ASSERT_EQ(train("run", {"--set", "train.epochs=2"}).exit_code, 0);
   const Table history = Table::read(folder_ / "run" / "training.tsv");
   EXPECT_TRUE(history.missing(1, history.index("validation_loss")));
@@ -363,7 +364,7 @@ TEST_F(TrainCommandTest, DivergenceNamesTheFirstValueAndKeepsTheCheckpoint) {
   const CommandResult result =
       train("run", {"--set", "train.optimizer=sgd", "--set", "train.learning_rate=1e6", "--set",
                     "train.epochs=50"});
-  expect_output(result, 1, {"training diverged in epoch", "last good checkpoint is kept"});
+  tests::expect_result(result, 1, {"training diverged in epoch", "last good checkpoint is kept"});
   EXPECT_TRUE(fs::exists(folder_ / "run/checkpoints/last/DONE"));
   EXPECT_FALSE(fs::exists(folder_ / "run/weights.safetensors"));
 }
@@ -371,11 +372,11 @@ TEST_F(TrainCommandTest, DivergenceNamesTheFirstValueAndKeepsTheCheckpoint) {
 TEST_F(TrainCommandTest, CollapsedScoresAreWarnedOf) {
   const std::vector<std::string> flat = {"--set", "train.learning_rate=1e-9", "--set",
                                          "train.epochs=12"};
-  expect_output(train("run", flat), 0, {"collapsed to one value", "pool_scale_from_voxels"});
+  tests::expect_result(train("run", flat), 0, {"collapsed to one value", "pool_scale_from_voxels"});
   // The first epochs of Adadelta are flat in any case: they are not warned of.
   const CommandResult early =
       train("early", {"--set", "train.learning_rate=1e-9", "--set", "train.epochs=9"});
-  expect_output(early, 0, {});
+  tests::expect_result(early, 0, {});
   EXPECT_EQ(early.err.find("collapsed"), std::string::npos) << early.err;
 }
 
@@ -399,9 +400,9 @@ TEST_F(TrainCommandTest, TheNetworkComesFromInit) {
   // What it states otherwise is refused, all of it at once.
   std::ofstream(folder_ / "recipe.toml")
       << "[network]\narchitecture = \"cnn4\"\nfirst_features = 8\n";
-  expect_output(train("third", {"--init", (folder_ / "first").string()}), 2,
-                {"network.architecture", "cnn4", "gp_unet", "network.first_features", "8", "4",
-                 "weights.safetensors"});
+  tests::expect_result(train("third", {"--init", (folder_ / "first").string()}), 2,
+                       {"network.architecture", "cnn4", "gp_unet", "network.first_features", "8",
+                        "4", "weights.safetensors"});
 }
 
 TEST_F(TrainCommandTest, FineTuningNeverGivesWorseWeightsThanItStartedFrom) {
@@ -412,8 +413,8 @@ TEST_F(TrainCommandTest, FineTuningNeverGivesWorseWeightsThanItStartedFrom) {
                        "train.freeze=down_*,bottom_*,up_*,output.weight", "--set",
                        "train.optimizer=sgd", "--set", "train.learning_rate=20", "--set",
                        "train.clip_norm=1", "--set", "train.epochs=3"});
-  expect_output(second, 0,
-                {"before training, the weights of --init", "no epoch was better", "best epoch 0"});
+  tests::expect_result(
+      second, 0, {"before training, the weights of --init", "no epoch was better", "best epoch 0"});
   EXPECT_EQ(file("first/scores.tsv"), file("second/scores.tsv"));
   const Table history = Table::read(folder_ / "second" / "training.tsv");
   ASSERT_EQ(history.rows(), 4U);
@@ -486,9 +487,9 @@ TEST_F(TrainCommandTest, PreviewIsASheetOfSlices) {
                                               "--preview-augmentation", sheet};
   EXPECT_EQ(Process(arguments, folder_ / "err").wait().exit_code, 0);
   EXPECT_EQ(core::read_text(sheet).substr(1, 3), "PNG");
-  expect_output(Process(arguments, folder_ / "err").wait(), 2, {"sheet.png", "--force"});
-  expect_output(Process({recipe, "--preview-augmentation", sheet}, folder_ / "err").wait(), 2,
-                {"--preview-augmentation needs RECIPE and --cohort"});
+  tests::expect_result(Process(arguments, folder_ / "err").wait(), 2, {"sheet.png", "--force"});
+  tests::expect_result(Process({recipe, "--preview-augmentation", sheet}, folder_ / "err").wait(),
+                       2, {"--preview-augmentation needs RECIPE and --cohort"});
 }
 
 TEST_F(TrainCommandTest, RecipesOfTheProjectAreValid) {
@@ -509,9 +510,9 @@ TEST_F(TrainCommandTest, RecipesOfTheProjectAreValid) {
 
 TEST_F(TrainCommandTest, DryRunWritesNothing) {
   const CommandResult result = train("run", {"--dry-run"});
-  expect_output(result, 0, {"gp_unet on bg", "18 train, 3 validation, 3 test", "--dry-run"});
+  tests::expect_result(result, 0, {"gp_unet on bg", "18 train, 3 validation, 3 test", "--dry-run"});
   EXPECT_EQ(result.err.find("train.batch_size"), std::string::npos) << "settings only if asked for";
-  expect_output(train("run", {"--dry-run", "--verbose"}), 0, {"train.batch_size"});
+  tests::expect_result(train("run", {"--dry-run", "--verbose"}), 0, {"train.batch_size"});
   EXPECT_FALSE(fs::exists(folder_ / "run"));
 }
 
@@ -522,10 +523,11 @@ TEST_F(TrainCommandTest, InputsThatThePaperDidNotUseAreWarnedOf) {
       "p1", {"--dry-run", "--set", "network.architecture=media2019", "--set", "network.blocks=1",
              "--set", "network.convolutions_per_block=1", "--set", "network.padding=same", "--set",
              "train.pool_scale_from_voxels=false", "--set", "network.trailing_convolution=false"});
-  expect_output(p1, 0,
-                {"media2019 of Dubost et al. 2019 (Medical Image Analysis) had other inputs",
-                 "spacing_mm: 0.5,0.5,0.5 and 0.5,0.5,0.8", "crop_voxels: 168,128,84 and 16,12,8",
-                 "normalisation: max and minmax", "registration: rigid and none", "--preset p1"});
+  tests::expect_result(
+      p1, 0,
+      {"media2019 of Dubost et al. 2019 (Medical Image Analysis) had other inputs",
+       "spacing_mm: 0.5,0.5,0.5 and 0.5,0.5,0.8", "crop_voxels: 168,128,84 and 16,12,8",
+       "normalisation: max and minmax", "registration: rigid and none", "--preset p1"});
 }
 
 TEST_F(TrainCommandTest, OneOfSeveralRegionsIsChosen) {
@@ -542,9 +544,10 @@ TEST_F(TrainCommandTest, OneOfSeveralRegionsIsChosen) {
   }
   writer.finish();
   const std::string two = (folder_ / "two.h5").string();
-  expect_output(train("run", {"--cohort", two}), 2, {"regions bg, cso", "--region NAME"});
+  tests::expect_result(train("run", {"--cohort", two}), 2, {"regions bg, cso", "--region NAME"});
   // The split names participants that this cohort lacks, of the region that was chosen.
-  expect_output(train("run", {"--cohort", two, "--region", "cso"}), 3, {"are not in", "(cso)"});
+  tests::expect_result(train("run", {"--cohort", two, "--region", "cso"}), 3,
+                       {"are not in", "(cso)"});
 }
 
 TEST_F(TrainCommandTest, PrintedRecipeIsARecipe) {

@@ -133,7 +133,7 @@ class Detections : public testing::Test {
   /// epvs eval against a truth table; the value of a metric of all scans.
   std::map<std::string, double> evaluate(const std::string& truth) const {
     run({"eval", "--scores", file("bids/truth/truth_counts.tsv"), "--scores", file("scores.tsv"),
-         "--reference", "true_count", "--scorers", "true_count,network", "--detections",
+         "--reference", "true_count", "--scorers", "true_count,image", "--detections",
          file("found"), "--truth", truth, "--radius-mm", "3", "--out", file("eval"), "--force"});
     const core::Table metrics = core::Table::read(file("eval/metrics.tsv"));
     std::map<std::string, double> values;

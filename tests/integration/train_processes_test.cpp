@@ -164,7 +164,7 @@ TEST_F(ProcessesTest, ResumeIsBitEqualAlsoAfterAKill) {
   processes[0]->wait();
   processes[1]->wait();
   const CommandResult resumed = train("killed", 2, plus(settings, {"--resume"}));
-  expect_output(resumed, 0, {"resuming after"});
+  tests::expect_result(resumed, 0, {"resuming after"});
   EXPECT_EQ(file("whole/weights.safetensors"), file("killed/weights.safetensors"));
   EXPECT_EQ(file("whole/scores.tsv"), file("killed/scores.tsv"));
   EXPECT_EQ(core::read_text(last("whole", "optimizer.safetensors")),
@@ -182,7 +182,7 @@ TEST_F(ProcessesTest, ResumeWithAnotherNumberOfProcessesIsWarnedOf) {
   ASSERT_TRUE(code == 143 || code == 0);
   EXPECT_EQ(processes[1]->wait().exit_code, code);
   const CommandResult resumed = train("parts", 1, plus(more, {"--resume"}));
-  expect_output(resumed, 0, {"processes was 2, is 1", "last bits"});
+  tests::expect_result(resumed, 0, {"processes was 2, is 1", "last bits"});
   EXPECT_LT(largest_difference(last("whole"), last("parts")), 1e-12);
 }
 
@@ -196,10 +196,11 @@ TEST_F(ProcessesTest, AKilledProcessEndsTheOthersByName) {
     for (int rank = 0; rank < 3; ++rank) {
       const CommandResult result = processes[static_cast<std::size_t>(rank)]->wait();
       if (rank == victim) continue;
-      expect_output(result, 1,
-                    {"rank " + std::to_string(victim) + " (host ",
-                     "process " + std::to_string(processes[static_cast<std::size_t>(victim)]->id()),
-                     "no longer answers", "the last checkpoint is kept"});
+      tests::expect_result(
+          result, 1,
+          {"rank " + std::to_string(victim) + " (host ",
+           "process " + std::to_string(processes[static_cast<std::size_t>(victim)]->id()),
+           "no longer answers", "the last checkpoint is kept"});
     }
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
     EXPECT_TRUE(fs::exists(last(run, "DONE")));
@@ -210,31 +211,32 @@ TEST_F(ProcessesTest, AStopToOneStopsAllWithACheckpoint) {
   auto processes = launch("run", 2, {set({"train.epochs=100000", "train.tensorboard=false"})});
   wait_for_first_epoch("run");
   processes[1]->send(SIGTERM);
-  expect_output(processes[0]->wait(), 143, {"checkpoint written after"});
-  expect_output(processes[1]->wait(), 143, {"rank 1 (host"});
+  tests::expect_result(processes[0]->wait(), 143, {"checkpoint written after"});
+  tests::expect_result(processes[1]->wait(), 143, {"rank 1 (host"});
   EXPECT_TRUE(fs::exists(last("run", "DONE")));
 }
 
 TEST_F(ProcessesTest, AProcessThatDiffersIsRefused) {
   auto seeds = launch("run", 2, {{"--seed", "1"}, {"--seed", "2"}});
   for (auto& process : seeds) {
-    expect_output(process->wait(), 2, {"rank 1 (host", "seed is 2, but 1 at rank 0 (host"});
+    tests::expect_result(process->wait(), 2, {"rank 1 (host", "seed is 2, but 1 at rank 0 (host"});
   }
   auto recipes = launch("run", 2, {set({"train.rho=0.9"}), {}});
   for (auto& process : recipes) {
-    expect_output(process->wait(), 2, {"recipe/train/rho is 0.95, but 0.9 at rank 0"});
+    tests::expect_result(process->wait(), 2, {"recipe/train/rho is 0.95, but 0.9 at rank 0"});
   }
   // Another cohort under the same name, as on a machine with an old copy.
   fs::create_directories(folder_ / "old");
   write_tiny_cohort(folder_ / "old", 28);
   auto cohorts = launch("run", 2, {{}, {"--cohort", (folder_ / "old" / "cohort.h5").string()}});
-  for (auto& process : cohorts) expect_output(process->wait(), 2, {"rank 1 (host", "cohort is"});
+  for (auto& process : cohorts)
+    tests::expect_result(process->wait(), 2, {"rank 1 (host", "cohort is"});
   EXPECT_FALSE(fs::exists(folder_ / "run")) << "nothing was written";
 }
 
 TEST_F(ProcessesTest, AFailureOfOneIsSaidByAll) {
   auto processes = launch("run", 2, {{}, {"--cohort", (folder_ / "absent.h5").string()}});
-  expect_output(processes[1]->wait(), 3, {"absent.h5"});
+  tests::expect_result(processes[1]->wait(), 3, {"absent.h5"});
   // Rank 1 failed before it came: nobody is there to wait for.
   processes[0]->send(SIGTERM);
   processes[0]->wait();
@@ -242,16 +244,16 @@ TEST_F(ProcessesTest, AFailureOfOneIsSaidByAll) {
   auto splits = launch("run", 2, {{}, {"--splits", (folder_ / "empty.tsv").string()}});
   const CommandResult failed = splits[1]->wait();
   EXPECT_NE(failed.exit_code, 0);
-  expect_output(splits[0]->wait(), 1, {"rank 1 (host", "failed: "});
+  tests::expect_result(splits[0]->wait(), 1, {"rank 1 (host", "failed: "});
 }
 
 TEST_F(ProcessesTest, TooFewScansPerBatchAreRefused) {
-  expect_output(train("run", 2, set({"train.batch_size=1"})), 2,
-                {"train.batch_size = 1, but 2 processes share each batch",
-                 "set train.batch_size = 2 or more"});
+  tests::expect_result(train("run", 2, set({"train.batch_size=1"})), 2,
+                       {"train.batch_size = 1, but 2 processes share each batch",
+                        "set train.batch_size = 2 or more"});
   const CommandResult half =
       Process(arguments("run", {}), folder_ / "output", {{"WORLD_SIZE", "2"}}).wait();
-  expect_output(half, 2, {"RANK is ''", "from 0 to 1"});
+  tests::expect_result(half, 2, {"RANK is ''", "from 0 to 1"});
 }
 
 TEST_F(ProcessesTest, OneTaskOfSlurmIsOneProcess) {

@@ -42,6 +42,14 @@ CommandResult run_epvs(const std::vector<std::string>& arguments, const fs::path
   return result;
 }
 
+void expect_result(const CommandResult& result, int exit_code,
+                   const std::vector<std::string>& texts) {
+  EXPECT_EQ(result.exit_code, exit_code) << result.err;
+  for (const std::string& text : texts) {
+    EXPECT_NE(result.err.find(text), std::string::npos) << "no '" << text << "' in\n" << result.err;
+  }
+}
+
 fs::path golden(const std::string& name) {
   return fs::path(EPVS_SOURCE_DIR) / "tests" / "golden" / name;
 }

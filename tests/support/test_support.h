@@ -38,6 +38,10 @@ struct CommandResult {
 CommandResult run_epvs(const std::vector<std::string>& arguments,
                        const std::filesystem::path& working_folder = ".");
 
+/// The exit code, and texts that stderr holds.
+void expect_result(const CommandResult& result, int exit_code,
+                   const std::vector<std::string>& texts);
+
 /// tests/golden/<name> of the source tree.
 std::filesystem::path golden(const std::string& name);
 

@@ -138,15 +138,6 @@ class TrainTest : public ::testing::Test {
     return Process(arguments(run, more), folder_ / "err").wait();
   }
   std::string file(const std::string& name) const { return core::read_text(folder_ / name); }
-  static void expect_output(const tests::CommandResult& result, int exit_code,
-                            const Arguments& texts) {
-    EXPECT_EQ(result.exit_code, exit_code) << result.err;
-    for (const std::string& text : texts) {
-      EXPECT_NE(result.err.find(text), std::string::npos) << "lacks '" << text << "':\n"
-                                                          << result.err;
-    }
-  }
-
   tests::TemporaryFolder folder_;
 };
 #endif

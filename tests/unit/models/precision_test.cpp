@@ -91,9 +91,10 @@ TEST_P(EveryNetwork, BlockedMapsGiveThePlainScoresAndGradients) {
     NetworkOptions options = GetParam().options;
     for (int axis = 0; axis < 3; ++axis) options.input_zyx[axis] += odd >> axis & 1;
     const auto network = make_network(options, 5);
+    at::Generator generator = at::detail::createCPUGenerator(3);
     for (const auto& item : network->named_parameters()) {  // biases that are not zero
       const torch::NoGradGuard no_grad;
-      if (item.value().dim() == 1) item.value().uniform_(-0.1, 0.1);
+      if (item.value().dim() == 1) item.value().uniform_(-0.1, 0.1, generator);
     }
     // In float32 the plain pass itself is up to 3e-5 off (the bias of up_conv).
     const Tensor x = input_of(options, 2, torch::kFloat);
