@@ -277,7 +277,7 @@ std::string Table::to_aligned(int digits) const {
       lines[row + 1].push_back(fraction ? fmt::format("{:.{}g}", *value, digits) : text);
     }
   }
-  constexpr std::size_t kShortestText = 12;
+  constexpr std::size_t kShortestText = 24;
   cut_texts(lines, kShortestText);
   const std::vector<std::string> left_out = leave_out_columns(lines);
   std::vector<std::size_t> widths;

@@ -484,35 +484,5 @@ TEST(MergeCohorts, RefusesPartsThatDoNotFit) {
   EXPECT_FALSE(fs::exists(folder / "m.h5"));
 }
 
-// The example of docs/cohort-format.md, run by an independent reader of HDF5.
-TEST(Cohort, IsReadableWithH5pyAsDocumented) {
-  if (std::system("/usr/bin/python3 -c 'import h5py' 2>/dev/null") != 0) {
-    EPVS_SKIP_WITHOUT("h5py", "/usr/bin/python3 has no h5py (Debian: python3-h5py)");
-  }
-  const TemporaryFolder folder;
-  for (const bool float16 : {false, true}) {
-    write_cohort(folder / "cohort.h5", {"sub-01", "sub-02"}, float16);
-    const std::string page = core::read_text(tests::source_folder() / "docs" / "cohort-format.md");
-    const std::size_t start = page.find("```python\n");
-    ASSERT_NE(start, std::string::npos);
-    const std::size_t from = start + 10;
-    std::string script = page.substr(from, page.find("```", from) - from);
-    const CohortVolumes volumes = volumes_of(small_options(), 1);
-    const Eigen::Matrix4d affine = row_of("sub-02", small_options(), 1).roi.affine;
-    script += "    assert roi.shape == (3, 5, 7), roi.shape\n";
-    script += "    assert ids == ['sub-01', 'sub-02'], ids\n";
-    script += "    assert options['crop_voxels'] == [7, 5, 3]\n";
-    script += "    value = region['roi'][1, 2, 3, 4]\n";
-    script +=
-        "    assert abs(value - " + std::to_string(volumes.roi[(2 * 5 + 3) * 7 + 4]) + ") < 1e-3\n";
-    script += "    shift = region['rows/roi_affine'][1][0, 3]\n";
-    script += "    assert abs(shift - " + std::to_string(affine(0, 3)) + ") < 1e-5\n";
-    core::write_text(folder / "script.py", script);
-    const std::string command =
-        "cd '" + folder.path().string() + "' && /usr/bin/python3 script.py > out.txt";
-    EXPECT_EQ(std::system(command.c_str()), 0);
-  }
-}
-
 }  // namespace
 }  // namespace epvs::data

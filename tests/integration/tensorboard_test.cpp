@@ -18,7 +18,7 @@ namespace {
 
 std::vector<core::Json> read_events(const std::string& python, const std::filesystem::path& file,
                                     const std::filesystem::path& out) {
-  const auto script = tests::source_folder() / "tests" / "unit" / "train" / "read_events.py";
+  const auto script = tests::source_folder() / "tests" / "integration" / "read_events.py";
   const std::string command =
       fmt::format("{} '{}' '{}' > '{}'", python, script.string(), file.string(), out.string());
   EXPECT_EQ(std::system(command.c_str()), 0);

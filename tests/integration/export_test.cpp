@@ -1,4 +1,4 @@
-// Exports against what PyTorch computed for the same weights and input (make_network_goldens.py).
+// Files of networks read by other programs; exports against what PyTorch computed for the same weights and input (make_network_goldens.py).
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <torch/csrc/jit/api/module.h>
@@ -9,6 +9,7 @@
 
 #include "core/files.h"
 #include "core/json.h"
+#include "core/table.h"
 #include "core/text.h"
 #include "models/export_writers.h"
 #include "models/weights.h"
@@ -155,6 +156,33 @@ TEST(ExportToPython, PyTorchLoadsTorchScriptAndGivesItsOwnScores) {
     for (std::size_t n = 0; n < 2; ++n) {
       EXPECT_NEAR(out["scores"][n].get<double>(), golden["scores"][n].get<double>(), 1e-10) << name;
     }
+  }
+}
+
+TEST(Safetensors, AnIndependentReaderSeesTheSameTensors) {
+  if (std::system("python3 -c '' >/dev/null 2>&1") != 0) {
+    EPVS_SKIP_WITHOUT("python", "python3 not found");
+  }
+  const TemporaryFolder folder;
+  const WeightsMetadata metadata =
+      read_weights_metadata(tests::golden("models/media2019.safetensors"));
+  const auto network = make_network(metadata.network, 3);
+  save_weights(folder / "w.safetensors", *network, metadata);
+  const std::string command =
+      fmt::format("python3 '{}' '{}' > '{}'", tests::golden("models/read_safetensors.py").string(),
+                  (folder / "w.safetensors").string(), (folder / "out.tsv").string());
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  std::string text = "name\tdtype\tshape\tsum\tweighted\n";
+  text.append(core::read_text(folder / "out.tsv"));
+  const core::Table table = core::Table::parse(text, "out");
+  ASSERT_EQ(table.rows(), network->named_parameters().size());
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const at::Tensor value =
+        network->named_parameters()[table.cell(row, "name")].detach().to(at::kDouble).flatten();
+    const at::Tensor factor = at::arange(value.size(0), at::kDouble).fmod(97);
+    EXPECT_EQ(table.cell(row, "dtype"), "F32");
+    EXPECT_NEAR(table.number(row, "sum"), value.sum().item<double>(), 1e-9);
+    EXPECT_NEAR(table.number(row, "weighted"), (value * factor).sum().item<double>(), 1e-7);
   }
 }
 
