@@ -50,7 +50,19 @@ endif()
 
 set(EPVS_HAS_TORCH OFF)
 if(NOT EPVS_WITH_TORCH STREQUAL "OFF")
-  set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
+  # A LibTorch with CUDA warns of its own settings.
+  set(CMAKE_MESSAGE_LOG_LEVEL ERROR)
+  # Before LibTorch, which else makes a stand-in of the same name that a check cannot link; and not in its
+  # folder, where only headers are.
+  foreach(prefix IN LISTS CMAKE_PREFIX_PATH)
+    if(EXISTS "${prefix}/share/cmake/Torch")
+      list(APPEND CMAKE_IGNORE_PREFIX_PATH "${prefix}")
+    endif()
+  endforeach()
+  find_package(Protobuf REQUIRED)
+  unset(CMAKE_IGNORE_PREFIX_PATH)
+  # No kernel of CUDA is compiled here: naming an architecture spares LibTorch's search for a GPU.
+  set(TORCH_CUDA_ARCH_LIST 9.0)
   find_package(Torch QUIET)
   unset(CMAKE_MESSAGE_LOG_LEVEL)
   set(EPVS_HAS_TORCH ${Torch_FOUND})
@@ -63,6 +75,17 @@ if(EPVS_HAS_TORCH)
   get_target_property(torch_includes torch INTERFACE_INCLUDE_DIRECTORIES)
   add_library(epvs_torch INTERFACE)
   target_link_libraries(epvs_torch INTERFACE "${TORCH_LIBRARIES}")
+  # PyPI's LibTorch carries headers of other versions of fmt and protobuf than those we link: ours come
+  # first.
+  get_target_property(fmt_dir fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+  list(GET Protobuf_INCLUDE_DIRS 0 protobuf_dir)
+  if(NOT fmt_dir IN_LIST TORCH_INCLUDE_DIRS)
+    set(first "${CMAKE_BINARY_DIR}/before_torch")
+    file(MAKE_DIRECTORY "${first}")
+    file(CREATE_LINK "${fmt_dir}/fmt" "${first}/fmt" SYMBOLIC)
+    file(CREATE_LINK "${protobuf_dir}/google" "${first}/google" SYMBOLIC)
+    target_include_directories(epvs_torch SYSTEM INTERFACE "${first}")
+  endif()
   target_include_directories(epvs_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
   separate_arguments(torch_flags NATIVE_COMMAND "${TORCH_CXX_FLAGS}")
   target_compile_options(epvs_torch INTERFACE ${torch_flags})
@@ -70,7 +93,6 @@ endif()
 
 # Protocol buffers: the classes of ONNX, and the compiler for the events of TensorBoard.
 if(EPVS_HAS_TORCH)
-  find_package(Protobuf REQUIRED)
   find_path(EPVS_ONNX_DIR onnx/onnx_pb.h REQUIRED)
   find_library(EPVS_ONNX_PROTO_LIB onnx_proto REQUIRED)
   add_library(epvs_onnx INTERFACE)
@@ -93,6 +115,11 @@ if(EPVS_HAS_TORCH AND NOT EPVS_WITH_C10D STREQUAL "OFF")
   check_cxx_source_compiles("#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
     int main() { return c10d::ProcessGroupGloo::createDefaultDevice() == nullptr; }"
                             EPVS_GLOO_LINKS)
+  # LibTorch brings NCCL's library; its header lies beside it in PyPI's packages, or is installed.
+  find_path(EPVS_NCCL_DIR nccl.h HINTS "${TORCH_INSTALL_PREFIX}/../nvidia/nccl/include")
+  if(EPVS_NCCL_DIR)
+    list(APPEND CMAKE_REQUIRED_INCLUDES "${EPVS_NCCL_DIR}")
+  endif()
   set(CMAKE_REQUIRED_DEFINITIONS -DUSE_C10D_NCCL)
   check_cxx_source_compiles("#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
     int main() { return c10d::ProcessGroupNCCL::Options::create() == nullptr; }"
@@ -102,6 +129,7 @@ if(EPVS_HAS_TORCH AND NOT EPVS_WITH_C10D STREQUAL "OFF")
     set(EPVS_HAS_GLOO ON)
     if(EPVS_NCCL_LINKS)
       set(EPVS_HAS_NCCL ON)
+      target_include_directories(epvs_torch SYSTEM INTERFACE "${EPVS_NCCL_DIR}")
     endif()
   elseif(EPVS_WITH_C10D STREQUAL "ON")
     message(FATAL_ERROR "EPVS_WITH_C10D=ON, but LibTorch's c10d with Gloo cannot be used: install "
@@ -117,7 +145,7 @@ endif()
 function(epvs_print_summary)
   message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
   message(STATUS "  ITK (N4 in prepare):             ${EPVS_HAS_ITK} ${ITK_VERSION}")
-  message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}")
+  message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}, CUDA ${CUDA_VERSION}")
   message(STATUS "  several processes (c10d): Gloo ${EPVS_HAS_GLOO}, NCCL ${EPVS_HAS_NCCL}")
   message(STATUS "  tests: ${EPVS_BUILD_TESTS}, "
                  "warnings are errors: ${EPVS_WERROR}, sanitizers: ${EPVS_SANITIZE}")
