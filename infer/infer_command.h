@@ -13,10 +13,11 @@
 namespace epvs::infer {
 
 /// What convolutions compute in; auto: bf16 where the device is faster in it.
-enum class InferencePrecision { kFloat32, kBf16, kAuto };
+enum class InferencePrecision { kFloat32, kTf32, kBf16, kAuto };
 constexpr auto names_of(InferencePrecision) {
   return std::to_array<core::EnumName<InferencePrecision>>(
       {{InferencePrecision::kFloat32, "float32"},
+       {InferencePrecision::kTf32, "tf32"},
        {InferencePrecision::kBf16, "bf16"},
        {InferencePrecision::kAuto, "auto"}});
 }

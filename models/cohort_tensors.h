@@ -1,8 +1,9 @@
-// Rows of a cohort as tensors, read ahead in threads. The order of what comes out is the order
-// asked for; it never depends on timing.
+// Rows of a cohort as tensors, read ahead in threads and copied to a GPU while it computes. The
+// order of what comes out is the order asked for; it never depends on timing.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 
 #include <array>
 #include <cstddef>
@@ -25,21 +26,24 @@ class VolumeSource {
   virtual std::size_t size() const = 0;
   /// Voxels along z, y, x.
   virtual std::array<std::int64_t, 3> zyx() const = 0;
-  /// (1, 1, Z, Y, X), float32, CPU. The caller must not change it in place.
+  /// (1, 1, Z, Y, X), float32, on the CPU or where the source keeps it. The caller must not change
+  /// it in place.
   virtual at::Tensor volume(std::size_t row) const = 0;
   /// "sub-01 ses-2", for messages.
   virtual std::string name(std::size_t row) const = 0;
 
-  /// (N, 1, Z, Y, X) of these rows, in this order. Throws InputError naming the row.
-  at::Tensor batch(const std::vector<std::size_t>& rows) const;
+  /// (N, 1, Z, Y, X) of these rows, in this order, on `device`. Throws InputError naming the row.
+  at::Tensor batch(const std::vector<std::size_t>& rows, c10::Device device = c10::kCPU) const;
 };
 
 /// One region of a cohort file. `reader` must outlive it.
 class CohortSource : public VolumeSource {
  public:
-  /// Volumes are kept in memory after their first reading while they all fit in `cache_bytes`;
-  /// 0 reads the file each time. Throws UsageError naming the regions that exist.
-  CohortSource(const data::CohortReader& reader, std::string region, std::size_t cache_bytes = 0);
+  /// Volumes are kept after their first reading as far as `cache_bytes` reach, the others are read
+  /// each time. They are kept on `device` where that takes at most half of its free memory (else on
+  /// the CPU). Throws UsageError naming the regions that exist.
+  CohortSource(const data::CohortReader& reader, std::string region, std::size_t cache_bytes = 0,
+               c10::Device device = c10::kCPU);
 
   std::size_t size() const override { return rows_.size(); }
   std::array<std::int64_t, 3> zyx() const override { return zyx_; }
@@ -47,14 +51,22 @@ class CohortSource : public VolumeSource {
   /// that is not finite.
   at::Tensor volume(std::size_t row) const override;
   std::string name(std::size_t row) const override;
+  /// How many volumes are kept at most, and where.
+  std::size_t most_kept() const { return most_kept_; }
+  c10::Device device() const { return device_; }
 
  private:
+  at::Tensor read(std::size_t row) const;
+
   const data::CohortReader& reader_;
   std::string region_;
   const std::vector<data::CohortRow>& rows_;
   std::array<std::int64_t, 3> zyx_;
+  c10::Device device_;
+  std::size_t most_kept_ = 0;
   mutable std::mutex mutex_;
-  mutable std::vector<at::Tensor> kept_;  ///< by row; empty: nothing is kept
+  mutable std::size_t kept_count_ = 0;
+  mutable std::vector<at::Tensor> kept_;  ///< by row; undefined: not kept
 };
 
 /// Volumes in memory: volumes is (N, 1, Z, Y, X).
@@ -76,15 +88,18 @@ class MemorySource : public VolumeSource {
 
 struct Batch {
   std::vector<std::size_t> rows;
-  at::Tensor volumes;  ///< (N, 1, Z, Y, X), float32, CPU
+  at::Tensor volumes;  ///< (N, 1, Z, Y, X), float32, on the loader's device
 };
 
-/// Reads batches in the given order, at most `ahead` of them before they are asked for.
+/// Reads batches in the given order, at most `ahead` of them before they are asked for, and copies
+/// them to a GPU from pinned memory and beside its computing.
 class BatchLoader {
  public:
-  /// `source` must outlive the loader.
+  /// `source` must outlive the loader. A GPU is so fast that every thread reads ahead for it.
   BatchLoader(const VolumeSource& source, std::vector<std::vector<std::size_t>> batches,
-              std::size_t ahead = 2);
+              c10::Device device = c10::kCPU);
+  BatchLoader(const VolumeSource& source, std::vector<std::vector<std::size_t>> batches,
+              c10::Device device, std::size_t ahead);
 
   /// The next batch, or nothing after the last. Throws what reading it threw; the call after that
   /// goes on with the batch behind it.
@@ -95,6 +110,7 @@ class BatchLoader {
 
   const VolumeSource& source_;
   std::vector<std::vector<std::size_t>> batches_;
+  c10::Device device_;
   std::size_t started_ = 0;
   std::deque<std::future<Batch>> running_;  ///< their destructors wait for the threads
 };

@@ -46,7 +46,9 @@ LayerWeights::LayerWeights(const Layer& layer) {
 }
 
 Tensor convolve(const Tensor& x, const LayerWeights& weights, std::int64_t padding) {
-  return torch::conv3d(x, weights.weight, weights.bias, /*stride=*/1, padding);
+  // The weights in the layout of the maps.
+  const Tensor weight = weights.weight.contiguous(x.suggest_memory_format());
+  return torch::conv3d(x, weight, weights.bias, /*stride=*/1, padding);
 }
 
 Tensor upsample(const Tensor& maps, const std::array<std::int64_t, 3>& pad) {
@@ -104,8 +106,12 @@ Tensor Network::compute(std::int64_t index, const std::vector<Tensor>& values) c
   const Layer& layer = layers_[index];
   const Tensor& x = values[layer.inputs.front()];
   switch (layer.kind) {
-    case LayerKind::kConvolution:
-      return convolve(x, *weights_[index], layer.padding).relu_();
+    case LayerKind::kConvolution: {
+      const bool last = layout_ == Layout::kChannelsLast;
+      return convolve(last ? x.contiguous(at::MemoryFormat::ChannelsLast3d) : x, *weights_[index],
+                      layer.padding)
+          .relu_();
+    }
     case LayerKind::kMaxPool:
       return max_pool(x, layer.width, layer.ceil);
     case LayerKind::kConcat:

@@ -60,9 +60,9 @@ class Network : public torch::nn::Module {
   double output_bias() const;
 
   /// How feature maps lie in memory. Blocked is oneDNN's own layout, on the CPU in float32 or
-  /// bfloat16 (models/blocked.h); plain is LibTorch's, which everything else takes. The same scores
-  /// and gradients but for rounding.
-  enum class Layout { kBlocked, kPlain };
+  /// bfloat16 (models/blocked.h); plain is LibTorch's, which everything else takes; channels last
+  /// is what the matrix units of GPUs read. The same scores and gradients but for rounding.
+  enum class Layout { kBlocked, kPlain, kChannelsLast };
   void set_layout(Layout layout) { layout_ = layout; }
 
  private:

@@ -52,12 +52,15 @@ constexpr auto names_of(Init) {
       {{Init::kNormal, "normal"}, {Init::kHe, "he"}, {Init::kGlorot, "glorot"}});
 }
 
-/// What convolutions compute in. float64 is the type of all weights then. bf16 has the range of float32 and 8 bits of precision.
-enum class Precision { kFloat32, kFloat64, kBf16 };
+/// What convolutions compute in. float64 is the type of all weights then. bf16 has the range of
+/// float32 and 8 bits of precision. tf32: on a GPU, convolutions and dense layers multiply values
+/// with the range of float32 and 11 bits of precision.
+enum class Precision { kFloat32, kFloat64, kBf16, kTf32 };
 constexpr auto names_of(Precision) {
   return std::to_array<core::EnumName<Precision>>({{Precision::kFloat32, "float32"},
                                                    {Precision::kFloat64, "float64"},
-                                                   {Precision::kBf16, "bf16"}});
+                                                   {Precision::kBf16, "bf16"},
+                                                   {Precision::kTf32, "tf32"}});
 }
 
 struct NetworkOptions {

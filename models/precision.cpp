@@ -5,6 +5,7 @@
 #include <torch/version.h>
 
 #include "core/error.h"
+#include "models/torch_setup.h"
 
 namespace epvs::models {
 
@@ -53,6 +54,11 @@ bool convolves(const torch::Device& device, torch::ScalarType type) {
 
 void require_precision(Precision precision, const torch::Device& device) {
   if (precision == Precision::kFloat32 || precision == Precision::kFloat64) return;
+  if (precision == Precision::kTf32) {
+    if (device.is_cuda()) return;
+    throw core::UsageError(fmt::format("precision tf32: the device {} has no TF32", device.str()),
+                           "take a GPU, or float32");
+  }
   if (convolves(device, torch::kBFloat16)) return;
   throw core::UsageError(
       fmt::format("precision bf16: the device {} has no convolution in bfloat16", device.str()),
@@ -83,6 +89,7 @@ Autocast::Autocast(Precision precision, const torch::Device& device)
   const bool on = precision == Precision::kBf16;
   set(device_, on, on ? torch::kBFloat16 : type_before_);
   at::autocast::set_autocast_cache_enabled(false);
+  allow_tf32(precision == Precision::kTf32);
 }
 
 Autocast::~Autocast() {

@@ -7,7 +7,7 @@
 namespace epvs::models {
 
 /// Throws core::UsageError when `device` cannot compute in `precision`: bf16 needs a CPU with
-/// AVX-512 (tried by a small convolution) or a GPU.
+/// AVX-512 (tried by a small convolution) or a GPU, tf32 a GPU.
 void require_precision(Precision precision, const torch::Device& device);
 
 /// bf16 where `device` multiplies it faster than float32 (a CPU with AVX512-BF16, a GPU that has
@@ -15,7 +15,8 @@ void require_precision(Precision precision, const torch::Device& device);
 Precision fastest_precision(const torch::Device& device);
 
 /// While it lives, the convolutions of this thread on this kind of device are computed in
-/// `precision`. Casts of weights are not cached: each weight is used once in a pass.
+/// `precision`. Casts of weights are not cached: each weight is used once in a pass. TF32 is a
+/// switch of all threads and stays until the next one, so that the backward pass has it too.
 class Autocast {
  public:
   Autocast(Precision precision, const torch::Device& device);

@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 #include <malloc.h>
 #include <torch/version.h>
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 10)
+#include <ATen/DeviceAccelerator.h>
+#endif
 
 #include <cstdlib>
 #include <limits>
@@ -50,16 +53,27 @@ void set_up_torch(const TorchSettings& settings) {
   if (settings.flush_denormals) context.setFlushDenormal(true);
   at::set_num_threads(settings.threads);
   context.setBenchmarkCuDNN(!settings.deterministic);
+  // cuDNN and cuBLAS (below) are all that has a choice: LibTorch's own switch would change no kernel
+  // of ours and warn of the max-pooling at every step (determinism_note).
   context.setDeterministicCuDNN(settings.deterministic);
-  // Operations without a deterministic kernel warn: see determinism_note.
-  context.setDeterministicAlgorithms(settings.deterministic, /*warn_only=*/true);
-#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
-  // Filling new memory would cost time and hide nothing: no kernel here reads what it did not
-  // write.
-  context.setDeterministicFillUninitializedMemory(false);
-#endif
+  allow_tf32(false);
   // cuBLAS reads it when it starts; without it its sums depend on the order of its streams.
   if (settings.deterministic) ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+}
+
+void allow_tf32(bool allowed) {
+  at::globalContext().setAllowTF32CuBLAS(allowed);
+  at::globalContext().setAllowTF32CuDNN(allowed);
+}
+
+std::size_t free_memory(const c10::Device& device) {
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 10)
+  if (device.is_cuda()) {
+    return at::accelerator::getMemoryInfo(device.has_index() ? device.index() : 0).first;
+  }
+#endif
+  static_cast<void>(device);
+  return 0;
 }
 
 std::string determinism_note(const TorchSettings& settings, const c10::Device& device) {
@@ -70,8 +84,8 @@ std::string determinism_note(const TorchSettings& settings, const c10::Device& d
     return "train.deterministic = false: cuDNN and cuBLAS take the fastest kernels, and equal runs "
            "differ in their last bits";
   }
-  return "deterministic kernels of LibTorch, cuDNN and cuBLAS; the backward of max-pooling has "
-         "none and adds with atomics: its windows do not overlap here, so each sum has one term";
+  return "deterministic kernels of cuDNN and cuBLAS; the backward of max-pooling adds with atomics, "
+         "but its windows do not overlap here, so each sum has one term";
 }
 
 }  // namespace epvs::models

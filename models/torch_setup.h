@@ -3,6 +3,7 @@
 
 #include <c10/core/Device.h>
 
+#include <cstddef>
 #include <string>
 
 namespace epvs::models {
@@ -20,8 +21,14 @@ struct TorchSettings {
 };
 
 /// Before the first parallel work: worker threads inherit the floating point mode of the thread
-/// that starts them.
+/// that starts them. TF32 is off afterwards (LibTorch's default is on for convolutions).
 void set_up_torch(const TorchSettings& settings);
+
+/// Whether float32 convolutions and products of matrices on a GPU may use TF32 (factors of 11 bits).
+void allow_tf32(bool allowed);
+
+/// Free memory of a GPU in bytes; 0 for the CPU and where LibTorch (before 2.10) does not tell.
+std::size_t free_memory(const c10::Device& device);
 
 /// What a reader of results must know about equal runs on `device`, for the provenance.
 std::string determinism_note(const TorchSettings& settings, const c10::Device& device);

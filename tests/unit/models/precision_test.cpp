@@ -1,6 +1,7 @@
 // Mixed precision and oneDNN's layout against the plain pass.
 #include "models/precision.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +9,8 @@
 
 #include "core/error.h"
 #include "models/network.h"
+#include "models/torch_setup.h"
+#include "tests/support/devices.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {
@@ -200,23 +203,58 @@ TEST(PrecisionTest, OfFloat32IsEveryDevice) {
   EXPECT_NO_THROW(require_precision(Precision::kFloat32, torch::kCPU));
 }
 
-TEST(PrecisionTest, OnTheGpuBf16IsNearFloat32) {
-  if (!torch::cuda::is_available()) EPVS_SKIP_WITHOUT("gpu", "LibTorch sees no GPU");
-  for (const Case& one : cases()) {
-    const auto network = make_network(one.options, 5);
-    network->to(torch::kCUDA);
-    const Tensor x = input_of(one.options, 2, torch::kFloat).to(torch::kCUDA);
-    const auto exact = pass(*network, x, Precision::kFloat32);
-    {
-      const Precision precision = Precision::kBf16;
-      require_precision(precision, torch::Device(torch::kCUDA));
-      const auto rough = pass(*network, x, precision);
-      for (const auto& [name, gradient] : exact) {
-        EXPECT_GT(cosine(gradient, rough.at(name)), 0.95) << one.name << " " << name;
-      }
+TEST(PrecisionTest, Tf32IsOfGpusAndOnlyWhereAskedFor) {
+  expect_error<core::UsageError>([] { require_precision(Precision::kTf32, torch::kCPU); },
+                                 {"tf32", "cpu has no TF32", "float32"});
+  EXPECT_NO_THROW(require_precision(Precision::kTf32, torch::kCUDA));
+  const at::Context& context = at::globalContext();
+  for (const auto precision : {Precision::kTf32, Precision::kFloat32, Precision::kTf32}) {
+    // Beyond its life: the backward pass computes in it too.
+    static_cast<void>(Autocast(precision, torch::kCPU));
+    EXPECT_EQ(context.allowTF32CuDNN(), precision == Precision::kTf32);
+    EXPECT_EQ(context.allowTF32CuBLAS(), precision == Precision::kTf32);
+  }
+  set_up_torch({at::get_num_threads(), false, false});
+  EXPECT_FALSE(context.allowTF32CuDNN());
+  EXPECT_FALSE(context.allowTF32CuBLAS());
+}
+
+TEST_P(EveryNetwork, ChannelsLastGiveThePlainScoresAndGradients) {
+  const auto network = make_network(GetParam().options, 5);
+  network->to(torch::kDouble);
+  const Tensor x = input_of(GetParam().options, 2, torch::kDouble);
+  const auto plain = pass(*network, x, Precision::kFloat32);
+  network->set_layout(Network::Layout::kChannelsLast);
+  const auto last = pass(*network, x, Precision::kFloat32);
+  for (const auto& [name, expected] : plain) {
+    EXPECT_LT(relative(last.at(name), expected), 1e-12) << name;
+  }
+}
+
+class EveryNetworkOnTheGpu : public EveryNetwork {
+ protected:
+  void SetUp() override { EPVS_REQUIRE_DEVICE(c10::kCUDA); }
+};
+
+TEST_P(EveryNetworkOnTheGpu, PrecisionsAreNearFloat64) {
+  const auto network = make_network(GetParam().options, 5);
+  network->to(torch::kDouble);
+  const Tensor x = input_of(GetParam().options, 2, torch::kFloat);
+  const auto exact = pass(*network, x.to(torch::kDouble), Precision::kFloat32);
+  network->to(torch::kCUDA, torch::kFloat);
+  for (const auto& [precision, least_cosine] :
+       {std::pair(Precision::kFloat32, 1 - 1e-8), std::pair(Precision::kTf32, 0.999),
+        std::pair(Precision::kBf16, 0.95)}) {
+    require_precision(precision, torch::kCUDA);
+    for (const auto& [name, value] : pass(*network, x.to(torch::kCUDA), precision)) {
+      EXPECT_EQ(value.scalar_type(), torch::kFloat) << name;
+      EXPECT_GT(cosine(exact.at(name), value.cpu()), least_cosine)
+          << name << " in " << core::to_text(precision);
     }
   }
 }
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetworkOnTheGpu, ::testing::ValuesIn(cases()),
+                         [](const auto& one) { return one.param.name; });
 
 }  // namespace
 }  // namespace epvs::models

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/files.h"
 #include "models/safetensors.h"
+#include "tests/support/devices.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::models {
@@ -50,17 +51,21 @@ TEST(Weights, RoundTripIsExactAndRebuildsTheNetwork) {
   }
 }
 
-class Parity : public ::testing::TestWithParam<const char*> {};
+class Parity : public ::testing::TestWithParam<std::tuple<const char*, c10::DeviceType>> {};
 
 /// Weights, scores and gradients that PyTorch computed
 /// (tests/golden/models/make_network_goldens.py).
 TEST_P(Parity, ScoresAndGradientsEqualPyTorch) {
-  const std::string name = std::string("models/") + GetParam();
+  const auto [network, device] = GetParam();
+  EPVS_REQUIRE_DEVICE(device);
+  const std::string name = std::string("models/") + network;
   const core::Json golden = core::read_json(tests::golden(name + ".json"));
   const LoadedNetwork loaded = load_weights(tests::golden(name + ".safetensors"));
+  loaded.network->to(device);
   const auto [z, y, x] = loaded.metadata.network.input_zyx;
   const Tensor i = torch::arange(2 * z * y * x, torch::kDouble);
-  Tensor input = (torch::sin(0.1 * (i + 1)) * torch::cos(0.013 * i)).view({2, 1, z, y, x});
+  Tensor input =
+      (torch::sin(0.1 * (i + 1)) * torch::cos(0.013 * i)).view({2, 1, z, y, x}).to(device);
   input.requires_grad_(true);
   const Tensor scores = loaded.network->forward(input);
   for (int n = 0; n < 2; ++n) {
@@ -87,9 +92,14 @@ TEST_P(Parity, ScoresAndGradientsEqualPyTorch) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Networks, Parity,
-                         ::testing::Values("media2019", "media2019_three_blocks", "cnn4",
-                                           "cnn4_max", "gp_unet", "gp_unet_plain"),
-                         [](const auto& parameter) { return std::string(parameter.param); });
+                         ::testing::Combine(::testing::Values("media2019", "media2019_three_blocks",
+                                                              "cnn4", "cnn4_max", "gp_unet",
+                                                              "gp_unet_plain"),
+                                            tests::kDevices),
+                         [](const auto& one) {
+                           return fmt::format("{}_{}", std::get<0>(one.param),
+                                              tests::name_of(std::get<1>(one.param)));
+                         });
 
 /// A valid file whose header went through `change`.
 void rewrite_header(const std::filesystem::path& path,
