@@ -19,10 +19,11 @@ using core::Json;
 namespace {
 
 constexpr const char* kWeights = "weights.safetensors";
+constexpr const char* kBest = "best.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kDone = "DONE";
-constexpr int kFormatVersion = 3;
+constexpr int kFormatVersion = 4;
 
 /// JSON has no NaN: it is stored as null.
 Json row_to_json(const EpochRow& row) {
@@ -138,18 +139,26 @@ TrainerState TrainerState::from_json(const Json& document, const std::string& so
   }
 }
 
-void save_checkpoint(const fs::path& folder, const models::Network& network,
-                     const models::WeightsMetadata& metadata, const Optimizer* optimizer,
+bool is_checkpoint_due(double seconds, double seconds_to_write, double most_minutes,
+                       bool epoch_ends) {
+  constexpr double kShare = 0.02;
+  return (most_minutes > 0 && seconds > 60 * most_minutes) ||
+         (epoch_ends && seconds_to_write <= kShare * seconds);
+}
+
+void save_checkpoint(const fs::path& folder, const DescribedWeights& now,
+                     const std::optional<DescribedWeights>& best, const Optimizer& optimizer,
                      const TrainerState& state, const Json& identity) {
   const fs::path fresh = beside(folder, ".new");
   const fs::path old = beside(folder, ".old");
   fs::remove_all(fresh);
   fs::create_directories(fresh);
-  models::save_weights(fresh / kWeights, network, metadata);
-  std::vector<const char*> names = {kWeights, kState};
-  if (optimizer != nullptr) {
-    models::write_tensors(fresh / kOptimizer, optimizer->state(), {{"format", "pt"}});
-    names.push_back(kOptimizer);
+  models::save_weights(fresh / kWeights, now.network, now.metadata);
+  models::write_tensors(fresh / kOptimizer, optimizer.state(), {{"format", "pt"}});
+  std::vector<const char*> names = {kWeights, kOptimizer, kState};
+  if (best) {
+    models::save_weights(fresh / kBest, best->network, best->metadata);
+    names.push_back(kBest);
   }
   core::write_json(
       fresh / kState,
@@ -193,12 +202,12 @@ void load_checkpoint(const fs::path& checkpoint, models::Network& network, Optim
   models::load_weights_into(checkpoint / kWeights, network);
 }
 
-fs::path last_checkpoint(const fs::path& run) {
-  return run / "checkpoints" / "last";
+void load_best_weights(const fs::path& checkpoint, models::Network& network) {
+  models::load_weights_into(checkpoint / kBest, network);
 }
 
-fs::path best_checkpoint(const fs::path& run) {
-  return run / "checkpoints" / "best";
+fs::path last_checkpoint(const fs::path& run) {
+  return run / "checkpoints" / "last";
 }
 
 bool find_training_to_resume(const fs::path& run, core::Log& log) {

@@ -1,8 +1,9 @@
 // The run folder of a training and its checkpoints: everything that a training needs to go on as if
 // it had never stopped.
 //
-// A checkpoint is a folder: weights.safetensors, optimizer.safetensors, state.json and, written
-// last, DONE with the sizes of the others. It counts only when DONE is there and the sizes are
+// A checkpoint is a folder: weights.safetensors, optimizer.safetensors, best.safetensors (the weights
+// of the best epoch, once there is one), state.json and, written last, DONE with the sizes of the
+// others. It counts only when DONE is there and the sizes are
 // right. A new one is built beside the old one and takes its place by renaming, so that at every
 // moment one complete checkpoint exists.
 #pragma once
@@ -81,10 +82,21 @@ struct TrainerState {
   static TrainerState from_json(const core::Json& document, const std::string& source);
 };
 
-/// Replaces `folder` by a checkpoint. `identity` says what the training is (recipe, data, seed).
-/// Without an optimiser (the best epoch, kept for its weights) training cannot go on from it.
-void save_checkpoint(const std::filesystem::path& folder, const models::Network& network,
-                     const models::WeightsMetadata& metadata, const Optimizer* optimizer,
+/// Weights, and what their file says of them.
+struct DescribedWeights {
+  const models::Network& network;
+  models::WeightsMetadata metadata;
+};
+
+/// Is it time for a checkpoint, `seconds` after the last one, which took `seconds_to_write`? After
+/// `most_minutes` (0: never), and at an epoch's end when writing takes at most 2% of the time.
+bool is_checkpoint_due(double seconds, double seconds_to_write, double most_minutes,
+                       bool epoch_ends);
+
+/// Replaces `folder` by a checkpoint. `best`: nothing before the first epoch has ended. `identity`
+/// says what the training is (recipe, data, seed).
+void save_checkpoint(const std::filesystem::path& folder, const DescribedWeights& now,
+                     const std::optional<DescribedWeights>& best, const Optimizer& optimizer,
                      const TrainerState& state, const core::Json& identity);
 
 /// The complete checkpoint at `folder`, or the older one that a kill left beside it; nothing when
@@ -98,10 +110,11 @@ core::Json read_checkpoint_identity(const std::filesystem::path& checkpoint);
 /// Restores weights and optimiser. Throws core::InputError naming a tensor that does not fit.
 void load_checkpoint(const std::filesystem::path& checkpoint, models::Network& network,
                      Optimizer& optimizer);
+/// Restores the weights of the best epoch.
+void load_best_weights(const std::filesystem::path& checkpoint, models::Network& network);
 
-/// The folders of a run folder that hold its checkpoints.
+/// The folder of a run folder that holds its checkpoint.
 std::filesystem::path last_checkpoint(const std::filesystem::path& run);
-std::filesystem::path best_checkpoint(const std::filesystem::path& run);
 
 /// --resume: true when `run` has a checkpoint to go on from, false in a folder without a training.
 /// Throws core::UsageError when there is a training without a complete checkpoint.

@@ -148,7 +148,6 @@ struct TrainOptions {
   bool pool_scale_from_voxels = false;
 
   double checkpoint_minutes = 10.0;
-  std::int64_t checkpoint_epochs = 1;
   double cache_gb = 4.0;
   models::Precision precision = models::Precision::kFloat32;
   bool deterministic = true;

@@ -65,8 +65,8 @@ Eigen::MatrixXd features_of(models::Network& network, const models::VolumeSource
   network.eval();
   std::vector<std::size_t> rows;
   for (const Example& example : examples) rows.push_back(example.row);
-  models::BatchLoader loader(source,
-                             models::make_batches(rows, static_cast<std::size_t>(batch_size)));
+  models::BatchLoader loader(
+      source, models::make_batches(rows, static_cast<std::size_t>(batch_size)), device);
   Eigen::MatrixXd features(static_cast<Eigen::Index>(rows.size()),
                            network.output_weight_tensor().numel());
   const torch::ScalarType type = network.parameters().front().scalar_type();

@@ -72,8 +72,8 @@ core::Manual TrainCommand::manual() const {
       "where there are several, session_id and region. The splits (epvs split) say who trains, who "
       "decides when to stop (validation) and who is only scored (test).\n"
       "The run folder gets recipe.toml (every parameter with the value used), provenance.json, "
-      "log.txt, training.tsv (one row per epoch), checkpoints/last and checkpoints/best, and at "
-      "the end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
+      "log.txt, training.tsv (one row per epoch), checkpoints/last (with the weights of the best "
+      "epoch so far), and at the end weights.safetensors (the best epoch) and scores.tsv (validation and test scans).\n"
       "On the CPU, equal seeds and threads give bit-equal weights, also through --resume after a "
       "kill at any moment. INT and TERM write a checkpoint and stop (exit 130, 143); USR1 writes "
       "one and goes on. Several processes, started by torchrun, mpirun or srun, share every batch; "
@@ -259,6 +259,7 @@ void TrainCommand::describe_run(core::Context& context, const torch::Device& dev
   if (!init_.empty()) provenance.add_input(init_);
   provenance.add("device", device.str());
   provenance.add("threads", threads);
+  provenance.add("precision", core::to_text(recipe_.train.precision));
   provenance.add("seed", context.seed);
   provenance.add("libtorch", TORCH_VERSION);
   provenance.add("resumed", resumed);
@@ -375,13 +376,18 @@ void TrainCommand::train(core::Context& context, ProcessGroup& group) {
   }
   const models::TorchSettings settings{threads, recipe_.train.flush_denormals,
                                        recipe_.train.deterministic};
-  context.provenance.add("determinism", models::determinism_note(settings, device));
+  const std::string determinism = models::determinism_note(settings, device);
+  context.provenance.add("determinism", determinism);
+  log.info("{}", determinism);
   if (group.is_first()) describe_run(context, device, threads, resumed, group);
   models::set_up_torch(settings);
   group.use_device(device);
   core::StopSignals signals;
   const models::CohortSource source(cohort, examples.region,
-                                    static_cast<std::size_t>(recipe_.train.cache_gb * 1e9));
+                                    static_cast<std::size_t>(recipe_.train.cache_gb * 1e9), device);
+  log.info("{} of {} volumes are kept in the memory of {}{}", source.most_kept(), source.size(),
+           source.device().str(),
+           source.most_kept() < source.size() ? ", the others are read ahead" : "");
   Trainer trainer(make_job(cohort, examples, own_identity, context.seed, device), source, log,
                   signals, group);
   if (resumed) trainer.resume();

@@ -76,7 +76,7 @@ void Trainer::start() {
     row.seconds = seconds_since(epoch_part_start_);
     state_.history.push_back(row);
     share_state();
-    if (group_.is_first()) save_best_checkpoint();
+    keep_best();
     log_.info("{}", epoch_line(state_.history, job_.recipe.train.epochs, true));
   }
   if (group_.is_first()) fit_output_unit();
@@ -98,7 +98,7 @@ void Trainer::fit_output_unit() {
 
 void Trainer::train_epoch(StepReport& steps) {
   const EpochPlan plan(job_.examples.train, job_.recipe.train, job_.seed, state_.epoch);
-  models::BatchLoader loader(source_, plan.own_rows(group_, state_.batch));
+  models::BatchLoader loader(source_, plan.own_rows(group_, state_.batch), job_.device);
   optimizer_->zero_grad();
   for (std::int64_t i = state_.batch; i < plan.size(); ++i) {
     const std::vector<const Example*>& batch = plan.batch(i);
@@ -154,14 +154,10 @@ void Trainer::end_epoch() {
 
 void Trainer::write_epoch(const EpochRow& row) {
   const TrainOptions& options = job_.recipe.train;
-  if (row.is_best || state_.finished || state_.epoch % options.checkpoint_epochs == 0) {
-    checkpoint();
-  }
-  if (group_.is_first()) {
-    // After `last`: when a kill comes between the two, resume() takes the weights from there.
-    if (row.is_best) save_best_checkpoint();
-    write_training_table(job_.run_folder / "training.tsv", state_.history);
-  }
+  if (row.is_best) keep_best();
+  const bool due = group_.largest({wants_checkpoint(true) ? 1.0 : 0.0}).front() > 0;
+  if (due || state_.finished) checkpoint();
+  if (group_.is_first()) write_training_table(job_.run_folder / "training.tsv", state_.history);
   log_.info("{}", epoch_line(state_.history, options.epochs, !job_.examples.validation.empty()));
   if (!monitor_) return;
   monitor_->epoch(row);
@@ -180,7 +176,7 @@ void Trainer::show_network(const EpochRow& row) {
 void Trainer::validate(EpochRow& row) {
   const std::vector<Example>& examples = job_.examples.validation;
   const double label_sd =
-      fill_validation(row, examples, scores_of(examples, job_.recipe.train.precision),
+      fill_validation(row, examples, scores_of(*network_, examples, job_.recipe.train.precision),
                       job_.recipe.train.loss, state_.tukey_scale);
   collapse_.look(row, state_.history, label_sd, examples.size(), log_);
 }
@@ -207,12 +203,10 @@ TrainingStep::Moment Trainer::moment() const {
 }
 
 void Trainer::answer_signals() {
-  const double minutes = job_.recipe.train.checkpoint_minutes;
-  const bool due = minutes > 0 && seconds_since(last_checkpoint_) > 60 * minutes;
-  const bool requested = signals_.take_checkpoint_request();
+  const bool wanted = signals_.take_checkpoint_request() || wants_checkpoint(false);
   // What one process was asked for, all do.
   const std::vector<double> asked =
-      group_.largest({due || requested ? 1.0 : 0.0, static_cast<double>(signals_.stop_signal())});
+      group_.largest({wanted ? 1.0 : 0.0, static_cast<double>(signals_.stop_signal())});
   const int stop_signal = static_cast<int>(asked[1]);
   if (asked[0] > 0 || stop_signal != 0) {
     checkpoint();
@@ -221,7 +215,8 @@ void Trainer::answer_signals() {
   if (stop_signal != 0) throw core::Interrupted(stop_signal);
 }
 
-std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
+std::vector<double> Trainer::scores_of(models::Network& network,
+                                       const std::vector<Example>& examples,
                                        models::Precision precision) {
   const auto size = static_cast<std::size_t>(job_.recipe.train.batch_size);
   // Whole batches are dealt out, so that each score is computed as one process would.
@@ -232,7 +227,7 @@ std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
   };
   std::vector<double> scores;
   try {
-    scores = score_examples(*network_, source_, {at(own.begin), at(own.end)},
+    scores = score_examples(network, source_, {at(own.begin), at(own.end)},
                             job_.recipe.train.batch_size, job_.device, precision, [this] {
                               if (!group_.has_others()) signals_.throw_if_stopped();
                             });
@@ -250,15 +245,21 @@ std::vector<double> Trainer::scores_of(const std::vector<Example>& examples,
 }
 
 std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
-  use_best_weights();
-  return scores_of(examples, models::Precision::kFloat32);
+  EPVS_ASSERT(best_);
+  return scores_of(*best_, examples, models::Precision::kFloat32);
 }
 
 void Trainer::resume() {
-  if (group_.is_first()) read_checkpoint();
+  std::filesystem::path checkpoint;
+  if (group_.is_first()) checkpoint = read_checkpoint();
   resumed_ = true;
   share_state();
   share_weights();
+  if (state_.has_best()) {
+    keep_best();
+    if (group_.is_first()) load_best_weights(checkpoint, *best_);
+    group_.broadcast(best_->parameters());
+  }
   const NamedTensors state = optimizer_->state();
   for (const auto& [name, tensor] : state) group_.broadcast({tensor});
   optimizer_->load_state(state);
@@ -266,7 +267,7 @@ void Trainer::resume() {
             state_.batch > 0 ? fmt::format(" and {} batches", state_.batch) : "");
 }
 
-void Trainer::read_checkpoint() {
+std::filesystem::path Trainer::read_checkpoint() {
   const auto last = find_checkpoint(last_checkpoint(job_.run_folder));
   if (!last) {
     throw core::UsageError(
@@ -275,40 +276,40 @@ void Trainer::read_checkpoint() {
   }
   state_ = read_checkpoint_state(*last);
   load_checkpoint(*last, *network_, *optimizer_);
-  if (state_.has_best()) {
-    const auto best = find_checkpoint(best_checkpoint(job_.run_folder));
-    const std::int64_t best_epoch =
-        best ? read_checkpoint_state(*best).best_epoch : TrainerState::kNoEpoch;
-    if (best_epoch != state_.best_epoch) {
-      // Stopped after `last` and before `best` was written: both are of the same epoch.
-      if (state_.best_epoch != state_.epoch || state_.batch != 0) {
-        throw core::InputError(
-            fmt::format("{} holds epoch {}, but the best epoch was {}",
-                        best_checkpoint(job_.run_folder).string(), best_epoch, state_.best_epoch),
-            "files of the run folder were lost: train anew with --force");
-      }
-      save_best_checkpoint();
-    }
-  }
   write_training_table(job_.run_folder / "training.tsv", state_.history);
+  return *last;
+}
+
+bool Trainer::wants_checkpoint(bool epoch_ends) const {
+  return is_checkpoint_due(seconds_since(last_checkpoint_), checkpoint_seconds_,
+                           job_.recipe.train.checkpoint_minutes, epoch_ends);
 }
 
 void Trainer::checkpoint() {
   require_finite_weights(optimizer_->parameters(), state_.epoch + 1);
   state_.epoch_seconds += seconds_since(epoch_part_start_);
-  epoch_part_start_ = Clock::now();
+  const auto start = epoch_part_start_ = Clock::now();
   if (group_.is_first()) {
-    save_checkpoint(last_checkpoint(job_.run_folder), *network_, metadata(), optimizer_.get(),
-                    state_, job_.identity);
+    std::optional<DescribedWeights> best;
+    if (best_) best.emplace(DescribedWeights{*best_, metadata(state_.best_epoch)});
+    save_checkpoint(last_checkpoint(job_.run_folder), {*network_, metadata(state_.epoch)}, best,
+                    *optimizer_, state_, job_.identity);
   }
   // A launcher may end all processes as soon as one has ended: none goes on before it is written.
   group_.barrier();
   last_checkpoint_ = Clock::now();
+  checkpoint_seconds_ = seconds_since(start);
 }
 
-void Trainer::save_best_checkpoint() {
-  save_checkpoint(best_checkpoint(job_.run_folder), *network_, metadata(), nullptr, state_,
-                  job_.identity);
+void Trainer::keep_best() {
+  if (!best_) {
+    best_ = models::make_network(job_.recipe.network, 0);
+    best_->to(job_.device, network_->parameters().front().scalar_type());
+  }
+  const torch::NoGradGuard no_grad;
+  const std::vector<torch::Tensor> now = network_->parameters();
+  const std::vector<torch::Tensor> best = best_->parameters();
+  for (std::size_t i = 0; i < now.size(); ++i) best[i].copy_(now[i]);
 }
 
 void Trainer::share_weights() {
@@ -321,30 +322,19 @@ void Trainer::share_state() {
                                    "rank 0");
 }
 
-void Trainer::use_best_weights() {
-  if (uses_best_weights_) return;
-  if (group_.is_first()) {
-    const auto best = find_checkpoint(best_checkpoint(job_.run_folder));
-    EPVS_ASSERT(best);
-    models::load_weights_into(*best / "weights.safetensors", *network_);
-  }
-  share_weights();
-  uses_best_weights_ = true;
-}
-
 void Trainer::save_best(const std::filesystem::path& path) {
-  use_best_weights();
-  network_->to(torch::kFloat);  // what others read is float32, after training in float64 too
-  if (group_.is_first()) models::save_weights(path, *network_, metadata());
+  EPVS_ASSERT(best_);
+  best_->to(torch::kFloat);  // what others read is float32, after training in float64 too
+  if (group_.is_first()) models::save_weights(path, *best_, metadata(state_.best_epoch));
 }
 
-models::WeightsMetadata Trainer::metadata() const {
+models::WeightsMetadata Trainer::metadata(std::int64_t epoch) const {
   models::WeightsMetadata metadata;
   metadata.network = network_->options();
   metadata.preprocessing = job_.preprocessing;
   metadata.target = job_.examples.target;
   metadata.provenance = job_.provenance;
-  metadata.provenance["epoch"] = uses_best_weights_ ? state_.best_epoch : state_.epoch;
+  metadata.provenance["epoch"] = epoch;
   for (const EpochRow& row : state_.history) {
     if (row.epoch != state_.best_epoch) continue;
     metadata.provenance["best_epoch"] = row.epoch;

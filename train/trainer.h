@@ -45,7 +45,7 @@ struct TrainingSummary {
   double seconds = 0;           ///< of training, over all resumed parts
 };
 
-/// Trains, writing checkpoints/{last,best} and training.tsv into the run folder.
+/// Trains, writing checkpoints/last and training.tsv into the run folder.
 ///
 /// Sample order, augmentation and initial weights are functions of (seed, epoch, scan), so that
 /// (weights, optimiser tensors, TrainerState) is the whole state. On the CPU with equal threads a
@@ -60,7 +60,7 @@ class Trainer {
   Trainer(TrainingJob job, const models::VolumeSource& source, core::Log& log,
           core::StopSignals& signals, ProcessGroup& group);
 
-  /// Goes on from the last checkpoint. Throws core::UsageError when there is none.
+  /// Goes on from the last checkpoint, which holds the weights of the best epoch too. Throws core::UsageError when there is none.
   void resume();
   /// Runs to the end. Throws core::Interrupted after a checkpoint when a signal asked to stop, and
   /// core::RunError naming the first value that is not finite; the last checkpoint is kept then.
@@ -90,16 +90,18 @@ class Trainer {
   double learning_rate(double epoch) const;
   TrainingStep::Moment moment() const;
   void answer_signals();
-  std::vector<double> scores_of(const std::vector<Example>& examples, models::Precision precision);
+  std::vector<double> scores_of(models::Network& network, const std::vector<Example>& examples,
+                                models::Precision precision);
 
   // What is written and read again.
-  void read_checkpoint();
+  std::filesystem::path read_checkpoint();
+  bool wants_checkpoint(bool epoch_ends) const;
   void checkpoint();
-  void save_best_checkpoint();
+  /// `best_`, made where there is none, with the weights of now.
+  void keep_best();
   void share_weights();
   void share_state();
-  void use_best_weights();
-  models::WeightsMetadata metadata() const;
+  models::WeightsMetadata metadata(std::int64_t epoch) const;
 
   TrainingJob job_;
   const models::VolumeSource& source_;
@@ -107,15 +109,16 @@ class Trainer {
   core::StopSignals& signals_;
   ProcessGroup& group_;
   std::shared_ptr<models::Network> network_;
+  std::shared_ptr<models::Network> best_;  ///< weights of the best epoch; null before there is one
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<TrainingStep> step_;
   TrainerState state_;
   std::unique_ptr<Monitor> monitor_;
   CollapseWatch collapse_;
   bool resumed_ = false;
-  bool uses_best_weights_ = false;
   Clock::time_point epoch_part_start_;
   Clock::time_point last_checkpoint_;
+  double checkpoint_seconds_ = 0;  ///< that writing it took
 };
 
 }  // namespace epvs::train

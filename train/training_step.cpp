@@ -1,11 +1,9 @@
 #include "train/training_step.h"
 
 #include <fmt/format.h>
-#include <torch/nn/utils/clip_grad.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 
 #include "core/error.h"
@@ -129,9 +127,17 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
   const torch::Tensor scores =
       !group_.has_others() ? own_scores : of_all_processes(own_scores, examples.size());
   const torch::Tensor batch_loss = loss(recipe_.train.loss, scores, targets, moment.tukey_scale);
+  // On a GPU this is only asked for: the one wait of a step, below, is for all of it.
+  (batch_loss * weight).backward();
+  if (group_.has_others() && own_scores.defined()) {
+    const ProcessGroup::Share own = group_.share(examples.size());
+    own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
+                                             static_cast<std::int64_t>(own.size())));
+  }
+  const torch::Tensor values =
+      torch::cat({scores.detach(), batch_loss.detach().view({1})}).to(torch::kCPU, torch::kDouble);
   Outcome outcome;
-  outcome.loss = batch_loss.item<double>();
-  const torch::Tensor values = scores.detach().to(torch::kCPU, torch::kDouble);
+  outcome.loss = values[-1].item<double>();
   for (std::size_t i = 0; i < examples.size(); ++i) {
     const double score = values[static_cast<std::int64_t>(i)].item<double>();
     outcome.residuals.push_back(score - static_cast<double>(labels[i]));
@@ -141,12 +147,6 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
                     std::isfinite(score) ? "loss" : "score", examples[i]->name(),
                     std::isfinite(score) ? outcome.loss : score),
         kDivergedHint);
-  }
-  (batch_loss * weight).backward();
-  if (group_.has_others() && own_scores.defined()) {
-    const ProcessGroup::Share own = group_.share(examples.size());
-    own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
-                                             static_cast<std::int64_t>(own.size())));
   }
   return outcome;
 }
@@ -198,28 +198,31 @@ double TrainingStep::update(double learning_rate, const Moment& moment) {
 }
 
 double TrainingStep::clip_gradients(const Moment& moment) const {
-  std::vector<torch::Tensor> values;
-  for (const NamedParameter& parameter : optimizer_.parameters()) values.push_back(parameter.value);
-  const double maximum = recipe_.train.clip_norm > 0 ? recipe_.train.clip_norm
-                                                     : std::numeric_limits<double>::infinity();
-  try {
-    return torch::nn::utils::clip_grad_norm_(values, maximum, /*norm_type=*/2.0,
-                                             /*error_if_nonfinite=*/true);
-  } catch (const c10::Error&) {
-    for (const NamedParameter& parameter : optimizer_.parameters()) {
-      const torch::Tensor& gradient = parameter.value.grad();
-      if (!gradient.defined() || torch::isfinite(gradient).all().item<bool>()) continue;
-      throw core::RunError(
-          fmt::format("training diverged in epoch {}, update {}: the gradient of {} is not finite",
-                      moment.epoch + 1, moment.update + 1, parameter.name),
-          kDivergedHint);
-    }
-    throw core::RunError(
-        fmt::format("training diverged in epoch {}, update {}: the norm of the gradient is beyond "
-                    "the range of its type",
-                    moment.epoch + 1, moment.update + 1),
-        kDivergedHint);
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> gradients;
+  for (const NamedParameter& parameter : optimizer_.parameters()) {
+    if (parameter.value.grad().defined()) gradients.push_back(parameter.value.grad());
   }
+  if (gradients.empty()) return 0;
+  // As PyTorch's clip_grad_norm_, but for gradients that need no clipping, which it multiplies by 1.
+  const double norm = torch::stack(at::_foreach_norm(gradients)).norm().item<double>();
+  if (!std::isfinite(norm)) throw_diverged_gradient(moment);
+  const double factor = recipe_.train.clip_norm / (norm + 1e-6);
+  if (recipe_.train.clip_norm > 0 && factor < 1) at::_foreach_mul_(gradients, factor);
+  return norm;
+}
+
+void TrainingStep::throw_diverged_gradient(const Moment& moment) const {
+  const std::string where = fmt::format(
+      "training diverged in epoch {}, update {}: ", moment.epoch + 1, moment.update + 1);
+  for (const NamedParameter& parameter : optimizer_.parameters()) {
+    const torch::Tensor& gradient = parameter.value.grad();
+    if (!gradient.defined() || torch::isfinite(gradient).all().item<bool>()) continue;
+    throw core::RunError(where + "the gradient of " + parameter.name + " is not finite",
+                         kDivergedHint);
+  }
+  throw core::RunError(where + "the norm of the gradient is beyond the range of its type",
+                       kDivergedHint);
 }
 
 void require_finite_weights(const std::vector<NamedParameter>& parameters, std::int64_t epoch) {

@@ -84,6 +84,7 @@ class TrainingStep {
                            const Moment& moment);
   /// Returns the norm before clipping to train.clip_norm; 0 does not clip.
   double clip_gradients(const Moment& moment) const;
+  [[noreturn]] void throw_diverged_gradient(const Moment& moment) const;
   torch::Tensor of_all_processes(const torch::Tensor& scores, std::size_t batch_size);
   [[noreturn]] void explain_memory(const c10::Error& error, const torch::Tensor& volumes);
 

@@ -66,8 +66,8 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
   network.eval();
   std::vector<std::size_t> rows;
   for (const Example& example : examples) rows.push_back(example.row);
-  models::BatchLoader loader(source,
-                             models::make_batches(rows, static_cast<std::size_t>(batch_size)));
+  models::BatchLoader loader(
+      source, models::make_batches(rows, static_cast<std::size_t>(batch_size)), device);
   std::vector<double> scores;
   const torch::ScalarType type = network.parameters().front().scalar_type();
   const models::Autocast autocast(precision, device);

@@ -49,9 +49,9 @@ class TrainCommandTest : public TrainTest {
 TEST_F(TrainCommandTest, WritesTheRunFolder) {
   const CommandResult result = train("run");
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  for (const char* name :
-       {"recipe.toml", "provenance.json", "log.txt", "training.tsv", "weights.safetensors",
-        "scores.tsv", "scores.json", "checkpoints/last/DONE", "checkpoints/best/DONE"}) {
+  for (const char* name : {"recipe.toml", "provenance.json", "log.txt", "training.tsv",
+                           "weights.safetensors", "scores.tsv", "scores.json",
+                           "checkpoints/last/DONE", "checkpoints/last/best.safetensors"}) {
     EXPECT_TRUE(fs::exists(folder_ / "run" / name)) << name;
   }
   EXPECT_EQ(Table::read(folder_ / "run" / "training.tsv").rows(), 6U);
@@ -65,7 +65,20 @@ TEST_F(TrainCommandTest, WritesTheRunFolder) {
   EXPECT_NE(recipe.find("region = \"bg\""), std::string::npos);
 }
 
-TEST_F(TrainCommandTest, EqualSeedsAreBitEqualOthersAreNot) {
+/// On the CPU and, where there is one, on a GPU.
+class TrainOnDevice : public TrainCommandTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  void SetUp() override {
+    device_ = GetParam();
+    if (train("none", {"--dry-run"}).exit_code == 0) return;
+    ASSERT_NE(file("err").find("is not there: this LibTorch sees"), std::string::npos);
+    EPVS_SKIP_WITHOUT("gpu", "epvs train sees no GPU");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, TrainOnDevice, ::testing::Values("cpu", "cuda"),
+                         [](const auto& one) { return std::string(one.param); });
+
+TEST_P(TrainOnDevice, EqualSeedsAreBitEqualOthersAreNot) {
   ASSERT_EQ(train("a").exit_code, 0);
   ASSERT_EQ(train("b").exit_code, 0);
   ASSERT_EQ(train("c", {"--seed", "2"}).exit_code, 0);
@@ -74,7 +87,7 @@ TEST_F(TrainCommandTest, EqualSeedsAreBitEqualOthersAreNot) {
   EXPECT_NE(file("a/weights.safetensors"), file("c/weights.safetensors"));
 }
 
-TEST_F(TrainCommandTest, KillAtAnyMomentThenResumeIsBitEqual) {
+TEST_P(TrainOnDevice, KillAtAnyMomentThenResumeIsBitEqual) {
   const std::vector<std::string> settings = {"--set", "train.epochs=60", "--set",
                                              "train.checkpoint_minutes=0.0001"};
   const auto start = std::chrono::steady_clock::now();
@@ -151,7 +164,7 @@ TEST_F(TrainCommandTest, EarlyStoppingSurvivesResume) {
   EXPECT_EQ(file("whole/weights.safetensors"), file("parts/weights.safetensors"));
 }
 
-TEST_F(TrainCommandTest, ResumeIsBitEqualWithBf16AndPlateau) {
+TEST_P(TrainOnDevice, ResumeIsBitEqualWithBf16AndPlateau) {
   const std::vector<std::string> settings = {
       "--set", "train.epochs=30",          "--set", "train.precision=bf16",
       "--set", "train.schedule=plateau",   "--set", "train.plateau_epochs=1",
@@ -197,7 +210,7 @@ TEST_F(TrainCommandTest, DeterminismChangesNoBitOnTheCpu) {
   EXPECT_NE(file("plain/provenance.json").find("give equal bits"), std::string::npos);
 }
 
-TEST_F(TrainCommandTest, Bf16TrainsLikeFloat32) {
+TEST_P(TrainOnDevice, Bf16TrainsLikeFloat32) {
   const std::vector<std::string> settings = {"--set", "train.epochs=4"};
   ASSERT_EQ(train("exact", settings).exit_code, 0);
   std::vector<std::string> rough = settings;

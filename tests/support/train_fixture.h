@@ -128,7 +128,7 @@ class TrainTest : public ::testing::Test {
         {"--target", "rater1"},
         {"--out", (folder_ / run).string()},
         {"--threads", "1"},
-        {"--device", "cpu"}};
+        {"--device", device_}};
     for (const auto& [name, value] : usual) {
       if (std::ranges::find(more, name) == more.end()) all.insert(all.end(), {name, value});
     }
@@ -139,6 +139,7 @@ class TrainTest : public ::testing::Test {
   }
   std::string file(const std::string& name) const { return core::read_text(folder_ / name); }
   tests::TemporaryFolder folder_;
+  std::string device_ = "cpu";
 };
 #endif
 

@@ -71,11 +71,17 @@ Tensor along(const Tensor& volume, const Tensor& matrix, std::int64_t dimension)
   return torch::matmul(volume.transpose(dimension, 4), m.t()).transpose(dimension, 4);
 }
 
+/// Of the device of `volume`: the numbers of a GPU are others than those of the CPU.
+at::Generator generator_for(const Tensor& volume, std::uint64_t seed) {
+  at::Generator generator = at::globalContext().defaultGenerator(volume.device()).clone();
+  generator.set_current_seed(seed);
+  return generator;
+}
+
 Tensor normal_like(const Tensor& volume, at::Generator& generator) {
-  // On the CPU whatever the device, so that CPU and CUDA draw the same numbers.
-  return torch::empty(volume.sizes(), torch::dtype(torch::kFloat))
+  return torch::empty(volume.sizes(), volume.options().dtype(torch::kFloat))
       .normal_(0, 1, generator)
-      .to(volume.device(), volume.scalar_type());
+      .to(volume.scalar_type());
 }
 
 Tensor apply_one(const Tensor& input, const ClinicalTransform& t,
@@ -107,7 +113,7 @@ Tensor apply_one(const Tensor& input, const ClinicalTransform& t,
                    2);
   }
   if (t.noise > 0) {
-    at::Generator generator = at::detail::createCPUGenerator(t.noise_seed);
+    at::Generator generator = generator_for(volume, t.noise_seed);
     const Tensor real = volume + t.noise * normal_like(volume, generator);
     const Tensor imaginary = t.noise * normal_like(volume, generator);
     volume = (real.square() + imaginary.square()).sqrt();

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "models/torch.h"
+#include "tests/support/devices.h"
 #include "tests/support/test_support.h"
 #include "train/augmentation/augmentation.h"
 
@@ -18,7 +19,7 @@ using torch::Tensor;
 const std::array<double, 3> kSpacing = {0.5, 0.5, 0.8};
 
 /// Values in 0.2..1 with a border of zeros, as outside a region.
-Tensor masked_volume() {
+Tensor masked_volume(torch::Device device) {
   core::Random random(3);
   Tensor volume = torch::zeros({1, 1, 9, 10, 11});
   Tensor inside = volume.slice(2, 1, 8).slice(3, 1, 9).slice(4, 1, 10);
@@ -28,7 +29,7 @@ Tensor masked_volume() {
     data[i] = static_cast<float>(random.uniform(0.2, 1.0));
   }
   inside.copy_(values);
-  return volume;
+  return volume.to(device);
 }
 
 AugmentationOptions all_parts() {
@@ -43,8 +44,11 @@ AugmentationOptions all_parts() {
   return options;
 }
 
-TEST(Clinical, NothingDrawnIsTheIdentityToTheLastBit) {
-  const Tensor volume = masked_volume();
+class ClinicalOn : public tests::OnDevice {};
+INSTANTIATE_TEST_SUITE_P(Devices, ClinicalOn, tests::kDevices, tests::DeviceName());
+
+TEST_P(ClinicalOn, NothingDrawnIsTheIdentityToTheLastBit) {
+  const Tensor volume = masked_volume(device());
   EXPECT_TRUE(torch::equal(apply_clinical(volume, {ClinicalTransform{}}, kSpacing), volume));
   const AugmentationOptions off;
   EXPECT_FALSE(off.is_clinical());
@@ -52,8 +56,8 @@ TEST(Clinical, NothingDrawnIsTheIdentityToTheLastBit) {
       torch::equal(apply_clinical(volume, {draw_clinical(off, 1, 2, "sub-01")}, kSpacing), volume));
 }
 
-TEST(Clinical, EveryPartKeepsTheOutsideAtZeroAndChangesTheInside) {
-  const Tensor volume = masked_volume();
+TEST_P(ClinicalOn, EveryPartKeepsTheOutsideAtZeroAndChangesTheInside) {
+  const Tensor volume = masked_volume(device());
   const ClinicalTransform all = draw_clinical(all_parts(), 1, 2, "sub-01");
   std::vector<ClinicalTransform> parts(6);
   parts[0].contrast = all.contrast;
@@ -70,8 +74,8 @@ TEST(Clinical, EveryPartKeepsTheOutsideAtZeroAndChangesTheInside) {
   }
 }
 
-TEST(Clinical, ClosedForms) {
-  const Tensor volume = masked_volume();
+TEST_P(ClinicalOn, ClosedForms) {
+  const Tensor volume = masked_volume(device());
   const Tensor inside = volume != 0;
   ClinicalTransform gamma;
   gamma.gamma = 2;
@@ -83,7 +87,7 @@ TEST(Clinical, ClosedForms) {
                               volume.masked_select(inside) * 0.5 + 0.5 * mean, 1e-5, 1e-6));
   ClinicalTransform bias;
   bias.bias[0] = 0.3;  // along x: exp(0.3 x), x = 1 at the last voxel, 0 at the middle
-  const Tensor biased = apply_clinical(torch::ones({1, 1, 3, 3, 5}), {bias}, kSpacing);
+  const Tensor biased = apply_clinical(torch::ones({1, 1, 3, 3, 5}, device()), {bias}, kSpacing);
   EXPECT_NEAR(biased[0][0][1][1][4].item<double>(), std::exp(0.3), 1e-6);
   EXPECT_NEAR(biased[0][0][1][1][2].item<double>(), 1.0, 1e-6);
 }
@@ -124,11 +128,11 @@ TEST(Clinical, BlurMatrixIsAGaussian) {
   EXPECT_EQ(matrix[20][29].item<double>(), 0.0) << "cut at 4 sigma";
 }
 
-TEST(Clinical, NoiseIsRician) {
+TEST_P(ClinicalOn, NoiseIsRician) {
   ClinicalTransform noise;
   noise.noise = 0.1;
   noise.noise_seed = 5;
-  const Tensor volume = torch::full({1, 1, 40, 40, 40}, 1e-9);
+  const Tensor volume = torch::full({1, 1, 40, 40, 40}, 1e-9, device());
   const Tensor dark = apply_clinical(volume, {noise}, kSpacing);
   // Rayleigh where there is no signal: mean sigma sqrt(pi / 2).
   EXPECT_NEAR(dark.mean().item<double>(), 0.1 * std::sqrt(std::acos(-1.0) / 2), 1e-3);
@@ -136,8 +140,8 @@ TEST(Clinical, NoiseIsRician) {
   EXPECT_NEAR(bright.std().item<double>(), 0.1, 2e-3);
 }
 
-TEST(Clinical, OneSeedOneResult) {
-  const Tensor volume = masked_volume();
+TEST_P(ClinicalOn, OneSeedOneResult) {
+  const Tensor volume = masked_volume(device());
   const auto apply = [&](std::uint64_t seed, std::int64_t epoch, const char* name) {
     return apply_clinical(volume, {draw_clinical(all_parts(), seed, epoch, name)}, kSpacing);
   };

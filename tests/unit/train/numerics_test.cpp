@@ -10,6 +10,7 @@
 #include "models/network.h"
 #include "models/safetensors.h"
 #include "models/torch.h"
+#include "tests/support/devices.h"
 #include "tests/support/test_support.h"
 #include "train/augmentation/augmentation.h"
 #include "train/loss.h"
@@ -39,13 +40,13 @@ void set_gradient(Tensor& weights, int step) {
     const double c = (i % 2 == 0 ? 1.0 : -1.0) * i / 3.0;
     gradient[i] = a * (weights[i].item<double>() - c) + 0.1 * std::sin(0.1 * step + i);
   }
-  weights.mutable_grad() = gradient;
+  weights.mutable_grad() = gradient.to(weights.device());
 }
 
-Tensor start_weights() {
+Tensor start_weights(torch::Device device = torch::kCPU) {
   Tensor weights = torch::empty({kWeights}, float64());
   for (int i = 0; i < kWeights; ++i) weights[i] = 0.3 * i - 1.0;
-  return weights.requires_grad_();
+  return weights.to(device).requires_grad_();
 }
 
 template <class Step>
@@ -62,7 +63,10 @@ void compare_with_golden(const std::string& name, Tensor weights, const Step& st
   }
 }
 
-TEST(OptimizerGolden, AdadeltaAsPyTorch) {
+class OptimizerGolden : public tests::OnDevice {};
+INSTANTIATE_TEST_SUITE_P(Devices, OptimizerGolden, tests::kDevices, tests::DeviceName());
+
+TEST_P(OptimizerGolden, AdadeltaAsPyTorch) {
   struct Case {
     const char* name;
     AdadeltaOptions options;
@@ -72,18 +76,18 @@ TEST(OptimizerGolden, AdadeltaAsPyTorch) {
                         Case{"adadelta_keras_2_2_4", AdadeltaOptions::keras_2_2_4(), 1.0},
                         Case{"adadelta_pytorch", AdadeltaOptions::pytorch(), 1.0},
                         Case{"adadelta_half_rate_decay", {0.95, 1e-8, 0.01}, 0.5}}) {
-    const Tensor fused = start_weights();
+    const Tensor fused = start_weights(device());
     Adadelta fused_optimizer({{"w", fused, 1.0}}, c.options);
     compare_with_golden(c.name, fused, [&] { fused_optimizer.step(c.rate); });
-    const Tensor foreach = start_weights();
+    const Tensor foreach = start_weights(device());
     Adadelta foreach_optimizer({{"w", foreach, 1.0}}, c.options);
     compare_with_golden(c.name, foreach, [&] { foreach_optimizer.step_foreach(c.rate); });
   }
 }
 
-TEST(OptimizerGolden, AdamWAndSgdAsPyTorch) {
+TEST_P(OptimizerGolden, AdamWAndSgdAsPyTorch) {
   const auto compare = [](const char* name, const TrainOptions& options) {
-    const Tensor weights = start_weights();
+    const Tensor weights = start_weights(device());
     const auto optimizer = make_optimizer(options, {{"w", weights, 1.0}});
     compare_with_golden(name, weights, [&] { optimizer->step(0.01); });
   };
@@ -115,28 +119,29 @@ TEST(Optimizer, LearningRateFactorScalesTheUpdateOnly) {
   EXPECT_TRUE(torch::equal(first.state()[1].second, second.state()[1].second));
 }
 
-std::map<std::string, Tensor> read_doubles(const std::string& name) {
+std::map<std::string, Tensor> read_doubles(const std::string& name, torch::Device device) {
   const std::filesystem::path path = golden("train/" + name);
   const models::SafetensorsHeader header = models::read_safetensors_header(path);
   std::map<std::string, Tensor> tensors;
   for (const models::TensorEntry& entry : header.tensors) {
     tensors[entry.name] = torch::empty(entry.shape, float64());
     models::read_safetensors_data(path, header, entry, tensors[entry.name].data_ptr());
+    tensors[entry.name] = tensors[entry.name].to(device);
   }
   return tensors;
 }
 
-TEST(OptimizerGolden, GpUnetAfterHundredAdadeltaSteps) {
+TEST_P(OptimizerGolden, GpUnetAfterHundredAdadeltaSteps) {
   models::NetworkOptions options;
   options.architecture = models::Architecture::kGpUnet;
   options.first_features = 3;
   options.pool_scale = 0.5;
   options.input_zyx = {4, 6, 8};
   const auto network = models::make_network(options, 1);
-  network->to(torch::kDouble);
-  const auto start = read_doubles("gp_unet_start.safetensors");
-  const auto end = read_doubles("gp_unet_end.safetensors");
-  const auto data = read_doubles("gp_unet_data.safetensors");
+  network->to(device(), torch::kDouble);
+  const auto start = read_doubles("gp_unet_start.safetensors", device());
+  const auto end = read_doubles("gp_unet_end.safetensors", device());
+  const auto data = read_doubles("gp_unet_data.safetensors", device());
   {
     const torch::NoGradGuard no_grad;
     ASSERT_EQ(network->named_parameters().size(), start.size());
@@ -160,7 +165,10 @@ TEST(OptimizerGolden, GpUnetAfterHundredAdadeltaSteps) {
   EXPECT_TRUE(torch::allclose(network->forward(data.at("volumes")), data.at("scores"), 1e-11));
 }
 
-TEST(Optimizer, StateRestoredGoesOnBitEqual) {
+class OptimizerState : public tests::OnDevice {};
+INSTANTIATE_TEST_SUITE_P(Devices, OptimizerState, tests::kDevices, tests::DeviceName());
+
+TEST_P(OptimizerState, RestoredGoesOnBitEqual) {
   const auto steps = [](Optimizer& optimizer, Tensor& weights, int begin, int end) {
     for (int i = begin; i < end; ++i) {
       set_gradient(weights, i);
@@ -170,10 +178,10 @@ TEST(Optimizer, StateRestoredGoesOnBitEqual) {
   for (const auto& [kind, name] : names_of(OptimizerKind{})) {
     TrainOptions options;
     options.optimizer = kind;
-    Tensor whole = start_weights();
+    Tensor whole = start_weights(device());
     const auto uninterrupted = make_optimizer(options, {{"w", whole, 1.0}});
     steps(*uninterrupted, whole, 1, 21);
-    Tensor first = start_weights();
+    Tensor first = start_weights(device());
     const auto before = make_optimizer(options, {{"w", first, 1.0}});
     steps(*before, first, 1, 11);
     Tensor second = first.detach().clone().requires_grad_();
@@ -319,8 +327,11 @@ Tensor random_volumes(std::int64_t n, std::int64_t z, std::int64_t y, std::int64
   return volumes;
 }
 
-TEST(Augmentation, ZeroStrengthIsTheIdentityToTheLastBit) {
-  const Tensor volumes = random_volumes(2, 5, 6, 7);
+class AugmentationOn : public tests::OnDevice {};
+INSTANTIATE_TEST_SUITE_P(Devices, AugmentationOn, tests::kDevices, tests::DeviceName());
+
+TEST_P(AugmentationOn, ZeroStrengthIsTheIdentityToTheLastBit) {
+  const Tensor volumes = random_volumes(2, 5, 6, 7).to(device());
   AugmentationOptions options;
   options.flips = {};
   options.rotation_rad = 0;
@@ -333,8 +344,8 @@ TEST(Augmentation, ZeroStrengthIsTheIdentityToTheLastBit) {
   EXPECT_TRUE(torch::equal(apply_spatial(volumes, {disabled, disabled}, kIsotropic), volumes));
 }
 
-TEST(Augmentation, FlipsHaveAnatomicalNamesAndKeepTheMean) {
-  const Tensor volume = random_volumes(1, 5, 6, 7);
+TEST_P(AugmentationOn, FlipsHaveAnatomicalNamesAndKeepTheMean) {
+  const Tensor volume = random_volumes(1, 5, 6, 7).to(device());
   const std::vector<std::pair<Flip, std::int64_t>> axes = {
       {Flip::kLeftRight, 4}, {Flip::kFrontBack, 3}, {Flip::kUpDown, 2}};
   for (const auto& [name, dimension] : axes) {
@@ -349,8 +360,8 @@ TEST(Augmentation, FlipsHaveAnatomicalNamesAndKeepTheMean) {
   }
 }
 
-TEST(Augmentation, ShiftByWholeVoxelsMovesTheContent) {
-  const Tensor volume = random_volumes(1, 6, 7, 8);
+TEST_P(AugmentationOn, ShiftByWholeVoxelsMovesTheContent) {
+  const Tensor volume = random_volumes(1, 6, 7, 8).to(device());
   SpatialTransform transform;
   transform.translation_voxels = {2, -1, 0};  // to the right by 2, to the back by 1
   const Tensor moved = apply_spatial(volume, {transform}, {0.5, 0.5, 0.8});
@@ -364,8 +375,8 @@ TEST(Augmentation, ShiftByWholeVoxelsMovesTheContent) {
                               1e-4, 1e-5));
 }
 
-TEST(Augmentation, QuarterTurnAboutZTakesXToY) {
-  const Tensor volume = random_volumes(1, 3, 6, 6);
+TEST_P(AugmentationOn, QuarterTurnAboutZTakesXToY) {
+  const Tensor volume = random_volumes(1, 3, 6, 6).to(device());
   SpatialTransform transform;
   transform.rotation_rad = {0, 0, std::numbers::pi / 2};
   const Tensor turned = apply_spatial(volume, {transform}, kIsotropic);
@@ -375,10 +386,10 @@ TEST(Augmentation, QuarterTurnAboutZTakesXToY) {
   EXPECT_TRUE(torch::allclose(turned, expected, 1e-4, 1e-5));
 }
 
-TEST(Augmentation, RotationIsInMillimetres) {
+TEST_P(AugmentationOn, RotationIsInMillimetres) {
   // Spacing 1 x 2: a quarter turn takes 8 x 4 voxels (8 x 8 mm) onto themselves; the point 3 mm to
   // the right of the centre lands 3 mm in front of it, 1.5 voxels.
-  const Tensor volume = torch::zeros({1, 1, 1, 4, 8});
+  const Tensor volume = torch::zeros({1, 1, 1, 4, 8}, device());
   volume[0][0][0].slice(0, 1, 3).slice(1, 6, 8).fill_(1.0);  // x: 2.5..3.5 mm, y: -1..1 mm
   SpatialTransform transform;
   transform.rotation_rad = {0, 0, std::numbers::pi / 2};
@@ -390,8 +401,8 @@ TEST(Augmentation, RotationIsInMillimetres) {
   EXPECT_NEAR(turned.slice(4, 7).abs().max().item<double>(), 0.0, 1e-4);
 }
 
-TEST(Augmentation, OneSeedOneResultWhateverTheBatch) {
-  const Tensor volumes = random_volumes(2, 6, 7, 8);
+TEST_P(AugmentationOn, OneSeedOneResultWhateverTheBatch) {
+  const Tensor volumes = random_volumes(2, 6, 7, 8).to(device());
   const AugmentationOptions options;
   const auto first = draw_spatial(options, 5, 2, "sub-01");
   const auto second = draw_spatial(options, 5, 2, "sub-02");

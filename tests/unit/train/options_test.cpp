@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "tests/support/test_support.h"
 #include "tests/support/train_fixture.h"
+#include "train/checkpoint.h"
 #include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/validation.h"
@@ -47,6 +48,15 @@ TEST(Schedule, ClosedForms) {
   EXPECT_DOUBLE_EQ(schedule_factor(options, 2.9), 1.0);
   EXPECT_DOUBLE_EQ(schedule_factor(options, 3), 0.1);
   EXPECT_NEAR(schedule_factor(options, 6.5), 0.01, 1e-15);
+}
+
+TEST(CheckpointTest, IsDueByTimeAndAtTheEndOfAnEpochWhereItIsCheap) {
+  EXPECT_FALSE(is_checkpoint_due(600, 1, 10, false));
+  EXPECT_TRUE(is_checkpoint_due(601, 1, 10, false)) << "within an epoch after the time";
+  EXPECT_TRUE(is_checkpoint_due(601, 100, 10, true)) << "however long it takes";
+  EXPECT_FALSE(is_checkpoint_due(49, 1, 10, true)) << "more than 2%";
+  EXPECT_TRUE(is_checkpoint_due(51, 1, 10, true));
+  EXPECT_FALSE(is_checkpoint_due(1e6, 1, 0, false)) << "0: between epochs only";
 }
 
 TEST(TrainRecipe, OptionsAreChecked) {
