@@ -1,10 +1,10 @@
 // Times what networks cost: a score, a score with its attention map, a training step as `epvs train`
 // takes it, the optimiser alone; or the machine's own limits. Not a test: scripts/bench runs it.
 //
-//   bench_step NETWORK WHAT PRECISION LAYOUT REPEATS THREADS Z Y X
+//   bench_step NETWORK WHAT PRECISION LAYOUT REPEATS THREADS Z Y X [DEVICE]
 //
-// NETWORK: media2019, cnn4, gp_unet. WHAT: score, map, step, optimizer, sgemm, convolution (the last
-// two ignore the network). LAYOUT: blocked or plain (models/network.h). Prints median seconds, least seconds
+// DEVICE: cpu (the default) or cuda. NETWORK: media2019, cnn4, gp_unet. WHAT: score, map, step, optimizer, sgemm, convolution (the last
+// two ignore the network). LAYOUT: blocked, plain or channels_last (models/network.h). Prints median seconds, least seconds
 // and the peak memory of the process in GiB, as TSV; for the limits GFLOP/s in place of seconds.
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -36,10 +36,15 @@ double peak_gib() {
   return static_cast<double>(usage.ru_maxrss) / (1024.0 * 1024.0);
 }
 
-/// Seconds of each run after two that do not count: freed memory is kept from then on.
-std::vector<double> time(int repeats, const std::function<void()>& once) {
-  once();
-  once();
+/// Seconds of each run after two that do not count: freed memory is kept from then on. On a GPU five,
+/// and until it has done what it was asked for.
+std::vector<double> time(int repeats, const torch::Device& device,
+                         const std::function<void()>& ask) {
+  const auto once = [&] {
+    ask();
+    if (device.is_cuda()) torch::cuda::synchronize();
+  };
+  for (int i = 0; i < (device.is_cuda() ? 5 : 2); ++i) once();
   std::vector<double> seconds;
   for (int i = 0; i < repeats; ++i) {
     const auto start = std::chrono::steady_clock::now();
@@ -66,10 +71,12 @@ std::pair<double, std::function<void()>> limit(const std::string& what, torch::S
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 10) {
-    fmt::print(stderr, "usage: {} NETWORK WHAT PRECISION LAYOUT REPEATS THREADS Z Y X\n", argv[0]);
+  if (argc != 10 && argc != 11) {
+    fmt::print(stderr, "usage: {} NETWORK WHAT PRECISION LAYOUT REPEATS THREADS Z Y X [DEVICE]\n",
+               argv[0]);
     return 2;
   }
+  const torch::Device device = models::resolve_device(argc == 11 ? argv[10] : "cpu");
   const std::string what = argv[2];
   train::Recipe recipe;
   recipe.network.architecture = core::from_text<models::Architecture>(argv[1], "the network");
@@ -86,25 +93,28 @@ int main(int argc, char** argv) {
     const torch::NoGradGuard no_grad;
     const bool bf16 = recipe.train.precision == models::Precision::kBf16;
     const auto [flops, once] = limit(what, bf16 ? torch::kBFloat16 : torch::kFloat);
-    const std::vector<double> seconds = time(repeats, once);
+    const std::vector<double> seconds = time(repeats, device, once);
     fmt::print("{:.0f}\t{:.0f}\t{:.2f}\n", flops / median(seconds) / 1e9,
                flops / *std::min_element(seconds.begin(), seconds.end()) / 1e9, peak_gib());
     return 0;
   }
   const auto network = models::make_network(recipe.network, 1);
-  network->set_layout(std::string(argv[4]) == "plain" ? models::Network::Layout::kPlain
-                                                      : models::Network::Layout::kBlocked);
+  const std::string layout = argv[4];
+  network->set_layout(layout == "plain"     ? models::Network::Layout::kPlain
+                      : layout == "blocked" ? models::Network::Layout::kBlocked
+                                            : models::Network::Layout::kChannelsLast);
+  network->to(device);
   const auto optimizer =
       train::make_optimizer(recipe.train, train::trained_parameters(*network, recipe.train));
   train::ProcessGroup group;
-  train::TrainingStep step(*network, *optimizer, recipe, {0.5, 0.5, 0.5}, torch::kCPU, group);
+  train::TrainingStep step(*network, *optimizer, recipe, {0.5, 0.5, 0.5}, device, group);
   const auto [z, y, x] = recipe.network.input_zyx;
-  const torch::Tensor volume = torch::rand({1, 1, z, y, x});
+  const torch::Tensor volume = torch::rand({1, 1, z, y, x}).to(device);
   train::Example example;
   example.participant_id = "sub-1";
   example.label = 7;
   if (what == "optimizer") step.add_batch(volume, {&example}, 1.0, {});
-  const std::vector<double> seconds = time(repeats, [&] {
+  const std::vector<double> seconds = time(repeats, device, [&] {
     if (what == "step") {
       step.add_batch(volume, {&example}, 1.0, {});
       step.update(1.0, {});
@@ -112,7 +122,7 @@ int main(int argc, char** argv) {
       optimizer->step(1.0);
     } else {
       const torch::NoGradGuard no_grad;
-      const models::Autocast autocast(recipe.train.precision, torch::kCPU);
+      const models::Autocast autocast(recipe.train.precision, device);
       if (what == "map") {
         network->forward_with_attention(volume);
       } else {

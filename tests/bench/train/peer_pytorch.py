@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What bench_step.cpp times, in eager PyTorch: peer_pytorch.py NETWORK WHAT PRECISION REPEATS THREADS Z Y X. The networks
-are written as one would write them with torch.nn. Prints median seconds, least seconds, peak memory in GiB, as TSV."""
+"""What bench_step.cpp times, in eager PyTorch: peer_pytorch.py NETWORK WHAT PRECISION REPEATS THREADS Z Y X
+[DEVICE]. The networks are written as one would write them with torch.nn. Prints median seconds, least seconds, peak memory in GiB, as TSV."""
 import contextlib
 import resource
 import statistics
@@ -54,6 +54,8 @@ def main():
     name, what, precision = sys.argv[1:4]
     repeats, threads = int(sys.argv[4]), int(sys.argv[5])
     zyx = [int(n) for n in sys.argv[6:9]]
+    device = torch.device(sys.argv[9] if len(sys.argv) > 9 else "cpu")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     network = {"media2019": Media2019, "gp_unet": GpUnet}[name](zyx)
@@ -61,9 +63,10 @@ def main():
         if isinstance(layer, (nn.Conv3d, nn.Linear)):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
+    network.to(device)
     optimizer = torch.optim.Adadelta(network.parameters(), lr=1.0, rho=0.95, eps=1e-8)
-    volume, label = torch.rand(1, 1, *zyx), torch.tensor([7.0])
-    autocast = torch.autocast("cpu", torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+    volume, label = torch.rand(1, 1, *zyx).to(device), torch.tensor([7.0]).to(device)
+    autocast = torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
 
     def gradient():
         with autocast:
@@ -71,6 +74,11 @@ def main():
         nn.functional.mse_loss(score.float(), label).backward()
 
     def once():
+        ask()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def ask():
         if what in ("score", "map"):
             with torch.no_grad(), autocast:
                 network(volume, what == "map")
@@ -83,8 +91,8 @@ def main():
 
     if what == "optimizer":
         gradient()
-    once()
-    once()
+    for _ in range(5 if device.type == "cuda" else 2):
+        once()
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
