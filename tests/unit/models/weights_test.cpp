@@ -1,5 +1,7 @@
 #include "models/weights.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <fstream>
 #include <functional>
