@@ -35,6 +35,10 @@ std::vector<core::Example> examples() {
        "participants:",
        "epvs eval --scores visual.tsv --scores volume.tsv --reference rater1 --splits splits.tsv "
        "--calibrate-on validation --out evaluation"},
+      {"Does the score rise by what was implanted, per scanner:",
+       "epvs eval --scores implanted/truth/truth_counts.tsv --scores implanted.tsv --reference "
+       "true_count --implants --bootstrap 10000 --participants participants.tsv --group-by scanner "
+       "--out evaluation"},
       {"Detections within 3 mm of marked points:",
        "epvs eval --scores visual.tsv --scores gp.tsv --reference rater1 --splits splits.tsv "
        "--detections detections.tsv --truth truth_epvs.tsv --radius-mm 3 --out evaluation"}};
@@ -90,7 +94,7 @@ const std::vector<std::string> kNeedReference = {
     "--reference-at-least", "--thresholds", "--categories",
     "--permutations",       "--resamples",  "--adjust",
     "--family-by",          "--family",     "--heterogeneity",
-    "--calibrate-on"};
+    "--calibrate-on",       "--implants"};
 
 }  // namespace
 
@@ -248,7 +252,10 @@ void EvalCommand::declare_associations(core::CommandLine& line) {
 }
 
 void EvalCommand::declare_reliability(core::CommandLine& line) {
-  line.heading("Repeat scans, scanners, calibration");
+  line.heading("Implants, repeat scans, scanners, calibration");
+  line.option("--implants", &implants_,
+              "the reference is what epvs implant added (true_count): slope and intercept of the "
+              "score's rise against it, and the correlation within scans");
   line.option("--rescan", &rescan_,
               "pairs the sessions of each participant: ICC, within-subject SD, repeatability "
               "coefficient of every scorer");
@@ -341,6 +348,15 @@ void EvalCommand::read_options(const core::CommandLine& line) {
 void EvalCommand::check_dependencies(const core::CommandLine& line) const {
   if (rescan_) {
     refuse_groups(groups_, {"session_id", "fold", "repeat"}, "--rescan", "a pair of scans has two");
+  }
+  if (implants_) {
+    refuse_groups(groups_, {"session_id", "fold", "repeat"}, "--implants",
+                  "a scan and its implants stay together");
+    for (const char* option : {"--reference-at-most", "--reference-at-least"}) {
+      if (!line.given(option)) continue;
+      throw UsageError(std::string("--implants and ") + option + " exclude each other",
+                       "the reference is what was added, and 0 is part of every scan's series");
+    }
   }
   if (line.given("--detections")) {
     refuse_groups(groups_, {"fold", "repeat"}, "--detections", "tables of points name none");

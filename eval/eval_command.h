@@ -67,6 +67,7 @@ class EvalCommand : public core::Command {
   AssociationOptions association_;
   std::string means_by_;
   AgeBinOptions bins_;
+  bool implants_ = false;
   bool rescan_ = false;
   std::vector<std::string> rescan_sessions_;
   std::string heterogeneity_;

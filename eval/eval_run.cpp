@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "eval/eval_command.h"
+#include "eval/implants.h"
 #include "eval/report_tables.h"
 #include "eval/tables.h"
 
@@ -71,7 +72,7 @@ void EvalCommand::calibrate(core::Context& context, const std::vector<core::Scor
   tables_.emplace_back("calibration", table);
 }
 
-/// Repeat scans, heterogeneity, detections, associations and means: rows_ and tables_ in the order of
+/// Repeat scans, implants, heterogeneity, detections, associations and means: rows_ and tables_ in the order of
 /// the files.
 void EvalCommand::evaluate_further(core::Context& context, const Dataset& data) {
   const double confidence = options_.confidence;
@@ -80,6 +81,7 @@ void EvalCommand::evaluate_further(core::Context& context, const Dataset& data) 
     if (!rescan_sessions_.empty()) sessions = {rescan_sessions_[0], rescan_sessions_[1]};
     append(rows_, rescan_rows(data, sessions, confidence, participants(), groups_.group_by));
   }
+  if (implants_) append(rows_, implant_rows(data, participants(), groups_, options_));
   if (!heterogeneity_.empty()) {
     append(rows_, heterogeneity_rows(data, participants(), heterogeneity_, confidence));
   }

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "eval/bootstrap.h"
 #include "eval/groups.h"
 #include "eval/join.h"
 #include "eval/pair_statistics.h"
@@ -101,6 +103,13 @@ Evaluation evaluate(const Dataset& data, const core::Table* participants,
 /// Appends the rows of one region and group to `out`; p-values are not corrected yet.
 void evaluate_group(const Dataset& data, const std::string& region, const Group& group,
                     const EvaluationOptions& options, Evaluation& out);
+
+/// Draws of these participants (one text per unit, with its stratum where there are strata) as the
+/// options say. Nothing where the given resamples are of other participants: `obstacle` says so.
+std::optional<Resampler> make_resampler(const std::vector<std::string>& participants,
+                                        const std::vector<std::string>& strata,
+                                        const ResamplingOptions& options, std::uint64_t seed,
+                                        std::string& obstacle);
 
 /// Corrects the p-values of the comparisons within families and names the families.
 void adjust_families(std::vector<ComparisonRow>& rows, const EvaluationOptions& options);

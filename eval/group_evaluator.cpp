@@ -47,11 +47,6 @@ std::vector<Estimate> closed_forms(std::span<const double> x, std::span<const do
   return list;
 }
 
-void add_note(Estimate& value, const std::string& note) {
-  if (note.empty()) return;
-  value.note = value.note.empty() ? note : value.note + "; " + note;
-}
-
 constexpr const char* kSessionsNote =
     "participants have several sessions, treated here as independent";
 
@@ -119,37 +114,10 @@ class GroupEvaluator {
     return result;
   }
 
-  ResamplingDesign design(const std::vector<std::size_t>& units) const {
-    std::vector<std::string> participants;
-    for (const std::size_t unit : units) participants.push_back(data_.units[unit].participant_id);
-    return ResamplingDesign::by_participant(participants, strata(units));
-  }
-
-  std::optional<Resampler> resampler(const std::vector<std::size_t>& units, Job& job) const {
-    const ResamplingOptions& options = options_.resampling;
-    ResamplingDesign plan = design(units);
-    if (options.given.empty()) {
-      return Resampler(std::move(plan), options.bootstrap, seed());
-    }
-    std::map<std::string, std::size_t> number;
-    for (std::size_t i = 0; i < units.size(); ++i) {
-      number.emplace(data_.units[units[i]].participant_id, plan.cluster_of_unit[i]);
-    }
-    std::vector<std::vector<std::size_t>> draws;
-    for (const std::vector<std::string>& list : options.given) {
-      std::vector<std::size_t>& draw = draws.emplace_back();
-      for (const std::string& participant : list) {
-        const auto found = number.find(participant);
-        if (found == number.end() || list.size() != plan.clusters()) {
-          job.obstacle = fmt::format(
-              "no interval: the given resamples draw {} participants, not the {} of this group",
-              list.size(), plan.clusters());
-          return std::nullopt;
-        }
-        draw.push_back(found->second);
-      }
-    }
-    return Resampler(std::move(plan), std::move(draws));
+  std::vector<std::string> participants(const std::vector<std::size_t>& units) const {
+    std::vector<std::string> result;
+    for (const std::size_t unit : units) result.push_back(data_.units[unit].participant_id);
+    return result;
   }
 
   void prepare_jobs() {
@@ -176,7 +144,8 @@ class GroupEvaluator {
   }
 
   void run_job(const std::vector<std::size_t>& units, Job& job) {
-    const std::optional<Resampler> draws = resampler(units, job);
+    const std::optional<Resampler> draws = make_resampler(
+        participants(units), strata(units), options_.resampling, seed(), job.obstacle);
     if (!draws) return;
     job.statistics.reserve(job.pairs.size());
     for (const auto& [a, b] : job.pairs) {
@@ -190,14 +159,14 @@ class GroupEvaluator {
 
   void push_metric(std::size_t n, std::size_t a, std::size_t b, const MetricName& name,
                    Estimate value) {
-    add_note(value, loss(n));
+    value.add_note(loss(n));
     out_.metrics.push_back({region_, group_.name, n, data_.scorers[a], data_.scorers[b],
                             name.metric, name.parameter, std::move(value)});
   }
 
   void push_comparison(std::size_t n, std::size_t a, std::size_t b, const char* test,
                        const MetricName& metric, Estimate value) {
-    add_note(value, loss(n));
+    value.add_note(loss(n));
     const std::string name =
         metric.parameter.empty() ? metric.metric : metric.metric + " " + metric.parameter;
     out_.comparisons.push_back({region_, group_.name, n, data_.scorers[0], data_.scorers[a],
@@ -213,7 +182,7 @@ class GroupEvaluator {
     std::vector<Estimate> values = closed_forms(pair.columns[0], pair.columns[1], options_);
     for (std::size_t i = 0; i < names.size(); ++i) {
       if (!reason.empty()) values[i] = Estimate::unavailable(reason);
-      if (reason.empty() && sessions) add_note(values[i], kSessionsNote);
+      if (reason.empty() && sessions) values[i].add_note(kSessionsNote);
       push_metric(n, a, b, names[i], std::move(values[i]));
     }
     if (!reason.empty()) return;
@@ -273,7 +242,7 @@ class GroupEvaluator {
     auto forms = icc(columns, options_.confidence);
     for (std::size_t i = 0; i < forms.size(); ++i) {
       if (!reason.empty()) forms[i] = Estimate::unavailable(reason);
-      add_note(forms[i], loss(n));
+      forms[i].add_note(loss(n));
       out_.metrics.push_back({region_, group_.name, n, "", core::join(options_.together, "+"),
                               kIccNames[i], "", std::move(forms[i])});
     }
@@ -290,7 +259,7 @@ class GroupEvaluator {
     const bool sessions = has_sessions(triple.units);
     const auto add = [&](const char* test, Estimate value) {
       if (!reason.empty()) value = Estimate::unavailable(reason);
-      if (reason.empty() && sessions) add_note(value, kSessionsNote);
+      if (reason.empty() && sessions) value.add_note(kSessionsNote);
       push_comparison(n, a, b, test, {"pearson", ""}, std::move(value));
     };
     add("williams", williams(n, r12, r13, r23, options_.confidence));
@@ -336,8 +305,10 @@ class GroupEvaluator {
     first.evaluate(ones, va, work);
     second.evaluate(ones, vb, work);
     const std::vector<double> p = permute_difference(
-        c[0], c[1], c[2], options_.cuts, design(triple.units), options_.resampling.permutations,
-        core::mix_seed(seed(), {"difference"}), options_.resampling.threads);
+        c[0], c[1], c[2], options_.cuts,
+        ResamplingDesign::by_participant(participants(triple.units), strata(triple.units)),
+        options_.resampling.permutations, core::mix_seed(seed(), {"difference"}),
+        options_.resampling.threads);
     for (std::size_t m = 0; m < metrics; ++m) {
       Estimate value = std::isnan(va[m] - vb[m])
                            ? Estimate::unavailable("the metric does not exist")
@@ -357,6 +328,33 @@ class GroupEvaluator {
 };
 
 }  // namespace
+
+std::optional<Resampler> make_resampler(const std::vector<std::string>& participants,
+                                        const std::vector<std::string>& strata,
+                                        const ResamplingOptions& options, std::uint64_t seed,
+                                        std::string& obstacle) {
+  ResamplingDesign design = ResamplingDesign::by_participant(participants, strata);
+  if (options.given.empty()) return Resampler(std::move(design), options.bootstrap, seed);
+  std::map<std::string, std::size_t> number;
+  for (std::size_t i = 0; i < participants.size(); ++i) {
+    number.emplace(participants[i], design.cluster_of_unit[i]);
+  }
+  std::vector<std::vector<std::size_t>> draws;
+  for (const std::vector<std::string>& list : options.given) {
+    std::vector<std::size_t>& draw = draws.emplace_back();
+    for (const std::string& participant : list) {
+      const auto found = number.find(participant);
+      if (found == number.end() || list.size() != design.clusters()) {
+        obstacle = fmt::format(
+            "no interval: the given resamples draw {} participants, not the {} of this group",
+            list.size(), design.clusters());
+        return std::nullopt;
+      }
+      draw.push_back(found->second);
+    }
+  }
+  return Resampler(std::move(design), std::move(draws));
+}
 
 void evaluate_group(const Dataset& data, const std::string& region, const Group& group,
                     const EvaluationOptions& options, Evaluation& out) {

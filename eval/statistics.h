@@ -31,6 +31,10 @@ struct Estimate {
     result.note = std::move(reason);
     return result;
   }
+  /// Adds to the note, after a semicolon where there is one.
+  void add_note(const std::string& text) {
+    if (!text.empty()) note += note.empty() ? text : "; " + text;
+  }
 };
 
 // Sums of squares of paired samples, by two passes over values shifted by the first one, so that an

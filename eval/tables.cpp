@@ -208,7 +208,7 @@ std::string further_metrics_text(const std::vector<MetricRow>& rows) {
     shown.add(row.region, row.group, row.scorer, row.n, row.metric, row.parameter, v.estimate,
               v.ci_low, v.ci_high, format_p(v.p));
   }
-  return "\nRepeat scans, groups, detections\n\n" + shown.to_aligned();
+  return "\nRepeat scans, implants, groups, detections\n\n" + shown.to_aligned();
 }
 
 }  // namespace epvs::eval

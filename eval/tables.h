@@ -51,7 +51,7 @@ std::string main_table(const Evaluation& evaluation, const std::string& referenc
 /// Ratios of the covariates from associations.tsv; small groups as in main_table.
 std::string associations_text(const core::Table& associations, std::size_t minimum_n);
 
-/// Repeat scans, heterogeneity, detections: rows of metrics.tsv beyond the pairs.
+/// Repeat scans, implants, heterogeneity, detections: rows of metrics.tsv beyond the pairs.
 std::string further_metrics_text(const std::vector<MetricRow>& rows);
 
 }  // namespace epvs::eval

@@ -227,6 +227,41 @@ TEST_F(EvalAssociations, MeasuresRepeatability) {
   EXPECT_EQ(metrics.cell(sw, "parameter"), "sessions=ses-1,ses-3");
 }
 
+TEST_F(EvalAssociations, AnswersImplants) {
+  std::string visual = "participant_id\tsession_id\trater1\n";
+  std::string method = "participant_id\tsession_id\tm\n";
+  for (int i = 0; i < 12; ++i) {
+    for (const int k : {0, 5, 10, 15}) {
+      visual += fmt::format("p{}\tses-k{:02d}\t{}\n", i, k, k);
+      method += fmt::format("p{}\tses-k{:02d}\t{}\n", i, k, i + 0.75 * k + (k > 0 ? 1 : 0));
+    }
+  }
+  core::write_text(folder_ / "visual.tsv", visual);
+  core::write_text(folder_ / "m.tsv", method);
+  std::string people = "participant_id\tscanner\n";
+  for (int i = 0; i < 12; ++i) people += fmt::format("p{}\t{}\n", i, i < 5 ? "ge" : "philips");
+  core::write_text(folder_ / "participants.tsv", people);
+  const CommandResult result = eval({"--implants", "--bootstrap", "500", "--participants",
+                                     "participants.tsv", "--group-by", "scanner"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("implant_slope"), std::string::npos) << result.out;
+  const core::Table metrics = core::Table::read(folder_ / "out" / "metrics.tsv");
+  std::map<std::string, std::string> n;
+  for (std::size_t row = 0; row < metrics.rows(); ++row) {
+    if (metrics.cell(row, "metric") != "implant_slope") continue;
+    EXPECT_NEAR(metrics.number(row, "estimate"), 0.75, 1e-12);
+    n[metrics.cell(row, "group")] += metrics.cell(row, "n") + " ";
+  }
+  const std::map<std::string, std::string> expected = {
+      {"all", "12 12 12 "}, {"scanner=ge", "5 5 5 "}, {"scanner=philips", "7 7 7 "}};
+  EXPECT_EQ(n, expected);
+  EXPECT_NEAR(metrics.number(row_of(metrics, "implant_intercept", "m"), "estimate"), 1, 1e-12);
+  refused({"--implants", "--group-by", "session_id", "--force"},
+          {"--implants cannot be grouped by session_id"});
+  refused({"--implants", "--reference-at-most", "5", "--force"},
+          {"--implants and --reference-at-most exclude each other"});
+}
+
 TEST_F(EvalAssociations, RefusesOptionsThatWouldDoNothing) {
   refused({"--model", "zip"}, {"--model is given without --associate"});
   refused({"--per", "5"}, {"--per is given without --associate"});
