@@ -115,11 +115,6 @@ double callosum_depth(const Vector3d& m) {
   return std::min({arch, 16.0 - m.x(), m.z() + 4.0 + 0.25 * std::abs(m.y() + 8.0)});
 }
 
-double basal_ganglia(const Vector3d& m) {
-  return std::max({kPutamen.depth(m), kPallidum.depth(m), kCaudateHead.depth(m),
-                   kAccumbens.depth(m), tube_depth(kCaudateBody, m)});
-}
-
 Vector3d mirrored(const Vector3d& q) {
   return {std::abs(q.x()), q.y(), q.z()};
 }
@@ -222,6 +217,15 @@ double Anatomy::ventricle(const Vector3d& m) const {
                   tube_depth(kTemporalHorn, m, 0.6 + 0.4 * shape_.ventricle_size));
 }
 
+double Anatomy::caudate(const Vector3d& m) const {
+  const Vector3d before = m - shape_.caudate_shift_mm * Vector3d::UnitX();
+  return std::max(kCaudateHead.depth(before), tube_depth(kCaudateBody, before));
+}
+
+double Anatomy::basal_ganglia(const Vector3d& m) const {
+  return std::max({kPutamen.depth(m), kPallidum.depth(m), kAccumbens.depth(m), caudate(m)});
+}
+
 Anatomy::Cortex Anatomy::cortex(const Vector3d& q) const {
   const Vector3d m = mirrored(q);
   const double surface = cerebrum_depth(m);
@@ -279,7 +283,7 @@ void Anatomy::paint_deep(const Vector3d& m, Painter& paint) const {
   paint(kPutamen.depth(m), Tissue::kPutamen);
   paint(kPallidum.depth(m), Tissue::kPallidum);
   paint(kAccumbens.depth(m), Tissue::kAccumbens);
-  paint(std::max(kCaudateHead.depth(m), tube_depth(kCaudateBody, m)), Tissue::kCaudate);
+  paint(caudate(m), Tissue::kCaudate);
   paint(ventricle(m), Tissue::kVentricle);
   const double third = std::min(
       {1.3 * shape_.ventricle_size - m.x(), 10.0 - std::abs(m.z()), 12.0 - std::abs(m.y() + 13.0)});

@@ -57,6 +57,7 @@ Region region_of(const std::string& name);
 struct HeadShape {
   Eigen::Vector3d size = Eigen::Vector3d::Ones();  ///< factor on canonical lengths, per axis
   double ventricle_size = 1.0;                     ///< factor on the radius of the ventricles
+  double caudate_shift_mm = 0;                     ///< outwards, before a ventricle that has grown
   double sulcus_half_width_mm = 0.7;
   double deformation_mm = 2.0;  ///< amplitude of the smooth deformation
   double deep_texture = 0;  ///< of deep grey matter, part of the contrast of CSF to white matter
@@ -104,6 +105,8 @@ class Anatomy {
   };
   Cortex cortex(const Eigen::Vector3d& q) const;
   double ventricle(const Eigen::Vector3d& mirrored) const;
+  double caudate(const Eigen::Vector3d& mirrored) const;
+  double basal_ganglia(const Eigen::Vector3d& mirrored) const;
 
   HeadShape shape_;
   std::array<SmoothField, 3> deformation_;

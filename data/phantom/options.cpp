@@ -80,6 +80,12 @@ void declare_epvs(SimulationOptions& options, core::ParameterTable& table) {
       .add("epvs.ratio_per_decade", &options.ratio_per_decade,
            "ratio of the mean count per decade of age (P1 reports 1.30 to 1.34)")
       .range(0.2, 5);
+  table
+      .add(
+          "epvs.comorbidity", &options.comorbidity,
+          "how far atrophy (ventricles, sulci), lacunes and white matter hyperintensities go with a "
+          "participant's burden beyond age: 0 not at all, 1 closely")
+      .range(0, 1);
   table.add("epvs.diameter_mean_mm", &options.diameter_mean_mm, "mean diameter before truncation")
       .range(0.3, 6)
       .unit("MM");

@@ -53,6 +53,7 @@ struct SimulationOptions {
   double zero_fraction = 0.0;
   double burden_sd = 0.3;
   double ratio_per_decade = 1.3;
+  double comorbidity = 0.0;
   double diameter_mean_mm = 1.6;
   double diameter_sd_mm = 0.5;
   std::vector<double> diameter_range_mm = {0.5, 3.0};

@@ -19,6 +19,7 @@ constexpr double kReferenceAge = 70.0;
 constexpr double kLineStepMm = 0.8;
 constexpr int kTries = 400;  ///< positions tried for each EPVS
 constexpr double kClusterMm = 2.5;
+constexpr double kVentricleRadiusMm = 4.2;  ///< beside the caudate, at size 1
 
 Vector3d unit(const Vector3d& v) {
   return v / v.norm();
@@ -265,6 +266,14 @@ HeadShape head_shape(Random& random, double age, bool female) {
   return shape;
 }
 
+/// What goes with the burden of EPVS beyond age: `deviation` in standard deviations.
+void add_atrophy(double deviation, HeadShape& shape) {
+  const double before = shape.ventricle_size;
+  shape.ventricle_size = std::clamp(before + 0.3 * deviation, 0.6, 2.0);
+  shape.caudate_shift_mm = kVentricleRadiusMm * (shape.ventricle_size - before);
+  shape.sulcus_half_width_mm = std::clamp(shape.sulcus_half_width_mm + 0.4 * deviation, 0.4, 2.0);
+}
+
 }  // namespace
 
 double Perivascular::length_mm() const {
@@ -328,12 +337,14 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
 
   HeadShape shape = head_shape(random, participant.age_years, participant.female);
   shape.deep_texture = options.texture;
-  participant.anatomy = std::make_shared<const Anatomy>(shape, own);
-
   const double decades = (participant.age_years - kReferenceAge) / 10.0;
   const double sd = options.burden_sd;
+  const double deviation = random.normal();  // of the burden at this age
   const double burden =
-      std::exp(random.normal(-sd * sd / 2, sd)) * std::pow(options.ratio_per_decade, decades);
+      std::exp(sd * deviation - sd * sd / 2) * std::pow(options.ratio_per_decade, decades);
+  add_atrophy(options.comorbidity * deviation, shape);
+  participant.anatomy = std::make_shared<const Anatomy>(shape, own);
+
   for (const Region region : options.region_list()) {
     Random placing(core::mix_seed(own, {"epvs", region_name(region)}));
     const double mean = options.mean_count_of(region) * burden;
@@ -343,9 +354,10 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
     place_epvs(options, placing, region, wanted, participant);
   }
   Random lesions(core::mix_seed(own, {"lesions"}));
-  const double lesion_age = std::pow(1.35, decades);
-  place_lacunes(options, lesions, options.lacunes * lesion_age, participant);
-  place_white_matter_lesions(options, lesions, options.white_matter_lesions * lesion_age,
+  const double share = std::pow(1.35, decades) *
+                       std::exp(options.comorbidity * (deviation - options.comorbidity / 2));
+  place_lacunes(options, lesions, options.lacunes * share, participant);
+  place_white_matter_lesions(options, lesions, options.white_matter_lesions * share,
                              participant.age_years, participant);
   place_vessels(lesions, options.vessels, participant);
   return participant;

@@ -41,7 +41,10 @@ SimulationOptions p1() {
   options.age_min_years = 60;
   options.age_max_years = 96;
   options.mean_count = {9};
-  options.dispersion = {1.7};
+  options.burden_sd = 0.5;
+  options.dispersion = {2.8};
+  options.comorbidity = 0.8;
+  options.lacunes = 0.25;
   options.zero_fraction = 0.05;
   options.minimum_gap_mm = 0.5;
   options.rating = Rating::kSlice;

@@ -335,7 +335,7 @@ ScanPlan plan_scan(const SimulationOptions& options, std::uint64_t seed,
           .toRotationMatrix();
   plan.head_to_world.topLeftCorner<3, 3>() = rotation;
   for (int axis = 0; axis < 3; ++axis) plan.head_to_world(axis, 3) = clipped_normal(random, shift);
-  plan.gain = 1000.0 * random.uniform(0.6, 1.5);
+  plan.gain = 1000.0 * random.uniform(1.05 - 0.45 * profile.drift, 1.05 + 0.45 * profile.drift);
 
   const ViewBox view = view_box(options);
   const Vector3d spacing(profile.in_plane_mm, y_mm, profile.slice_spacing_mm);
@@ -431,13 +431,20 @@ SimulatedScan render_scan(const SimulationOptions& options, const ScanPlan& plan
 
   for (const Vessel& vessel : participant.vessels) draw_vessel(plan, vessel, csf, image);
 
-  // Receive field: a smooth factor over some 90 mm. Rician noise: the magnitude of a complex
-  // signal.
+  // Receive field: a smooth factor over some 90 mm, partly the scanner's own. Rician noise: the
+  // magnitude of a complex signal.
   Random random(core::mix_seed(plan.seed, {"noise"}));
-  const SmoothField bias(random, Vector3d::Constant(-150), Vector3d::Constant(150), 90.0);
+  Random scanner(core::mix_seed(0, {"receive field", plan.profile.name}));
+  const SmoothField own(random, Vector3d::Constant(-150), Vector3d::Constant(150), 90.0);
+  const SmoothField common(scanner, Vector3d::Constant(-150), Vector3d::Constant(150), 90.0);
+  const double drift = plan.profile.drift;
+  const double lasting = std::sqrt(1.0 - drift * drift);
   const double noise = plan.profile.noise;
   for_each_voxel(plan.geometry.shape, [&](auto x, auto y, auto z) {
-    const double factor = 1.0 + plan.profile.bias * bias(plan.geometry.to_world(x, y, z));
+    const Vector3d world = plan.geometry.to_world(x, y, z);
+    double field = drift * own(world);
+    if (lasting > 0) field += lasting * common(world);
+    const double factor = 1.0 + plan.profile.bias * field;
     const double real =
         static_cast<double>(image.at(x, y, z)) * std::max(0.1, factor) + noise * random.normal();
     const double imaginary = noise * random.normal();

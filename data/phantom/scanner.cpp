@@ -98,7 +98,7 @@ const std::vector<ScannerProfile>& scanner_profiles() {
   // P2 names no protocol: TR, TE, noise and bias are ours.
   static const std::vector<ScannerProfile> profiles = {
       {"research-1.5t", 1.5, 12300, 60, 0.5, 0.8, 0.8, 0.07, 0.10, true, 0},
-      {"research-pd-1.5t", 1.5, 12300, 17.3, 0.49, 1.6, 0.8, 0.035, 0.10, true, 0},
+      {"research-pd-1.5t", 1.5, 12300, 17.3, 0.49, 1.6, 0.8, 0.035, 0.10, true, 0, 0.2},
       {"philips-3t", 3.0, 3000, 80, 0.45, 4.0, 4.4, 0.03, 0.22, false, 36},
       {"philips-1.5t", 1.5, 4500, 100, 0.44, 5.0, 5.8, 0.05, 0.10, true, 30},
       {"philips-1.5t-b", 1.5, 4000, 90, 0.47, 4.5, 5.0, 0.05, 0.12, false, 2},

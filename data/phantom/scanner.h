@@ -35,7 +35,10 @@ struct ScannerProfile {
   double bias = 0.10;               ///< amplitude of the logarithm of the bias field
   bool left_to_right = true;        ///< stored order of x: true = RAS, false = LAS
   int clinical_share = 0;           ///< of 76 scans of the mixture `clinical`
-  double slice_edge = 0.2;          ///< width of a slice's edge, part of its thickness
+  /// How much scale and receive field differ from scan to scan: 1 between hospitals' days and coils,
+  /// less where one scanner, coil and protocol serve a study.
+  double drift = 1;
+  double slice_edge = 0.2;  ///< width of a slice's edge, part of its thickness
 
   /// Proton density weighting, where the echo comes before 40 ms: the scan's name ends in _PDw.
   bool is_pdw() const { return echo_time_ms < 40; }
