@@ -49,11 +49,15 @@ function(epvs_use_torch_header target)
   target_compile_options(${target} PRIVATE -fPIC)
 endfunction()
 
-# epvs_command(<name> SOURCE <file> LINKS ...): the executable epvs-<name>
+# epvs_command(<name> SOURCE <file> LINKS ... [BECOMES <command>]): the executable epvs-<name>; BECOMES
+# names the command of its own that it goes on as, built whenever it is.
 function(epvs_command name)
-  cmake_parse_arguments(ARG "" "SOURCE" "LINKS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SOURCE;BECOMES" "LINKS" ${ARGN})
   add_executable(epvs-${name} ${ARG_SOURCE})
   target_link_libraries(epvs-${name} PRIVATE ${ARG_LINKS})
+  if(ARG_BECOMES)
+    add_dependencies(epvs-${name} epvs-${ARG_BECOMES})
+  endif()
   install(TARGETS epvs-${name} DESTINATION libexec/epvs)
 endfunction()
 

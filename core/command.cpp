@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/program.h"
 #include "core/text.h"
 #include "core/version.h"
 
@@ -82,6 +83,10 @@ void Context::begin(const std::string& summary) {
 
 void Context::end_dry_run(const std::string& outputs) {
   log.info("--dry-run: all inputs were checked; without it {} would be written", outputs);
+}
+
+void Command::run(Context& context) {
+  become_command(manual().name + "-torch", context.arguments);
 }
 
 namespace {
@@ -223,12 +228,13 @@ class CommandShell {
     }
     Log log(shared_.quiet ? LogLevel::kWarning
                           : (shared_.verbose ? LogLevel::kDebug : LogLevel::kInfo));
-    Provenance provenance(manual_.name, std::vector<std::string>(argv + 1, argv + argc));
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    Provenance provenance(manual_.name, arguments);
     provenance.add("options", line_.to_json());
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     Context context{log,           provenance,      line_,
                     shared_.force, shared_.dry_run, shared_.threads == 0 ? cores : shared_.threads,
-                    shared_.seed,  shared_.device};
+                    shared_.seed,  shared_.device,  arguments};
     return run_guarded(command_, manual_, context);
   }
 

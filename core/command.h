@@ -93,9 +93,10 @@ struct Context {
   const CommandLine& line;
   bool force = false;
   bool dry_run = false;
-  int threads = 1;              ///< --threads; 0 on the command line means all cores
-  std::uint64_t seed = 1;       ///< --seed
-  std::string device = "auto";  ///< --device: auto, cpu, cuda, cuda:n
+  int threads = 1;                            ///< --threads; 0 on the command line means all cores
+  std::uint64_t seed = 1;                     ///< --seed
+  std::string device = "auto";                ///< --device: auto, cpu, cuda, cuda:n
+  const std::vector<std::string>& arguments;  ///< as given, the program's name left out
 
   /// Once the settings are known: one line for the reader, `summary`. All settings go to the
   /// provenance ("options"), to the log file if there is one, and with --verbose to stderr.
@@ -110,7 +111,11 @@ class Command {
   virtual Manual manual() const = 0;
   virtual void declare(CommandLine& line) = 0;
   /// Throws core::Error for every failure; returning means exit code 0.
-  virtual void run(Context& context) = 0;
+  ///
+  /// A command whose libraries take long to load is two programs: epvs-NAME declares what there is
+  /// and so answers --help, --version and wrong usage at once; its run() is this one, which becomes
+  /// epvs-NAME-torch with the same arguments.
+  virtual void run(Context& context);
 };
 
 /// Parses, runs and reports. Returns the exit code; never throws.

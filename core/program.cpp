@@ -205,4 +205,19 @@ std::optional<fs::path> find_command(const std::string& name) {
   return std::nullopt;
 }
 
+void become_command(const std::string& name, const std::vector<std::string>& arguments) {
+  const std::optional<fs::path> program = find_command(name);
+  if (!program) {
+    throw RunError(fmt::format("the program epvs-{} is missing", name),
+                   "it belongs beside this one or in libexec/epvs; build or install epvs again");
+  }
+  std::vector<char*> pointers = {const_cast<char*>(program->c_str())};
+  for (const std::string& argument : arguments) {
+    pointers.push_back(const_cast<char*>(argument.c_str()));
+  }
+  pointers.push_back(nullptr);
+  ::execv(program->c_str(), pointers.data());
+  throw RunError(fmt::format("cannot start {}: {}", program->string(), std::strerror(errno)));
+}
+
 }  // namespace epvs::core

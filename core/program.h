@@ -1,5 +1,4 @@
-// Starting other programs: the only place where epvs does it, apart from the front, which becomes
-// the command that it starts.
+// Starting other programs, and becoming one: the only place where epvs does it.
 #pragma once
 
 #include <filesystem>
@@ -67,5 +66,9 @@ std::optional<std::filesystem::path> find_program(const std::string& name);
 
 /// The executable epvs-NAME beside this program or in libexec/epvs, or nothing.
 std::optional<std::filesystem::path> find_command(const std::string& name);
+
+/// This process goes on as epvs-NAME. Throws RunError when it is not there or cannot be started.
+[[noreturn]] void become_command(const std::string& name,
+                                 const std::vector<std::string>& arguments);
 
 }  // namespace epvs::core

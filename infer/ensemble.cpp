@@ -9,7 +9,9 @@
 #include "core/error.h"
 #include "core/text.h"
 #include "models/cohort_tensors.h"
+#include "models/layers.h"
 #include "models/precision.h"
+#include "models/profile.h"
 #include "models/torch.h"
 #include "models/torch_setup.h"
 #include "models/weights.h"
@@ -90,19 +92,24 @@ BatchOutput Ensemble::State::compute(const Tensor& volumes, const InferenceReque
     if (request.saliency) x = x.detach().clone().requires_grad_(true);
     Tensor sum = torch::zeros({x.size(0)}, x.options().requires_grad(false));
     const double map_scale = members.size() == 1 ? 1.0 : member.metadata.network.pool_scale;
+    const double flops = static_cast<double>(
+        x.size(0) * models::total_flops(models::layers_of(member.metadata.network)));
     for (const auto& dimensions : flips) {
       const models::Autocast autocast(precision, device);
-      if (!request.attention) {
-        sum = sum + member.network->forward(flipped(x, dimensions));
-        continue;
+      Tensor maps;
+      {
+        const models::Timed timed(request.profile, "forward", flops);
+        maps = member.network->last_maps(flipped(x, dimensions));
+        sum = sum + member.network->scores_of(maps);
       }
-      const auto both = member.network->forward_with_attention(flipped(x, dimensions));
-      sum = sum + both.scores;
-      const Tensor map = flipped(both.attention.detach(), dimensions) * (map_scale / parts);
-      out.attention =
-          out.attention.defined() ? out.attention + map.to(torch::kFloat) : map.to(torch::kFloat);
+      if (!request.attention) continue;
+      const models::Timed timed(request.profile, "attention");
+      const Tensor attention = member.network->attention_of(maps).detach();
+      const Tensor map = (flipped(attention, dimensions) * (map_scale / parts)).to(torch::kFloat);
+      out.attention = out.attention.defined() ? out.attention + map : map;
     }
     if (request.saliency) {
+      const models::Timed timed(request.profile, "saliency");
       sum.sum().backward();
       const Tensor map = (x.grad() / parts).to(torch::kFloat);
       out.saliency = out.saliency.defined() ? out.saliency + map : map;
@@ -224,6 +231,7 @@ void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& req
   for (const std::vector<std::size_t>& rows : batches) {
     std::optional<models::Batch> batch;
     try {
+      const models::Timed timed(request.profile, "reading");
       batch = loader.next();
     } catch (const core::Error&) {
       // Find out which of them it was; the others go on alone.

@@ -16,6 +16,10 @@
 #include "models/network_options.h"
 #include "models/weights_metadata.h"
 
+namespace epvs::models {
+class Profile;
+}
+
 namespace epvs::infer {
 
 /// Left-right, back-front, bottom-top.
@@ -32,8 +36,9 @@ struct InferenceRequest {
   std::size_t batch = 1;          ///< volumes that go through a network together
   bool attention = false;
   bool saliency = false;
-  /// Test-time flips: the mean over all combinations of flips along these axes .
+  /// Test-time flips: the mean over all combinations of flips along these axes.
   std::vector<FlipAxis> flip_axes;
+  models::Profile* profile = nullptr;  ///< gets the parts reading, forward, attention, saliency
 };
 
 /// One scan. Maps are on the crop, x fastest as in the cohort file.

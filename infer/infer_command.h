@@ -1,55 +1,17 @@
 // `epvs infer`: scores, maps and detections of a cohort.
 #pragma once
 
-#include <filesystem>
-#include <string>
-#include <vector>
-
-#include "core/command.h"
-#include "core/splits.h"
-#include "infer/ensemble.h"
-#include "infer/map_writer.h"
+#include "infer/infer_usage.h"
 
 namespace epvs::infer {
 
-/// What convolutions compute in; auto: bf16 where the device is faster in it.
-enum class InferencePrecision { kFloat32, kTf32, kBf16, kAuto };
-constexpr auto names_of(InferencePrecision) {
-  return std::to_array<core::EnumName<InferencePrecision>>(
-      {{InferencePrecision::kFloat32, "float32"},
-       {InferencePrecision::kTf32, "tf32"},
-       {InferencePrecision::kBf16, "bf16"},
-       {InferencePrecision::kAuto, "auto"}});
-}
-
-class InferCommand : public core::Command {
+class InferCommand : public InferUsage {
  public:
-  core::Manual manual() const override;
-  void declare(core::CommandLine& line) override;
   void run(core::Context& context) override;
 
  private:
   struct Job;
   void check_options(const core::Context& context) const;
-
-  std::vector<std::string> runs_;
-  std::vector<std::string> weights_;
-  std::filesystem::path cohort_;
-  std::string region_;
-  std::filesystem::path splits_;
-  std::vector<core::Split> split_ = {core::Split::kTest};
-  int fold_ = 0;
-  int repeat_ = 0;
-  std::filesystem::path out_;
-  std::string scorer_;
-  std::vector<MapKind> maps_;
-  std::filesystem::path maps_dir_;
-  MapGrid maps_grid_ = MapGrid::kSource;
-  std::filesystem::path detections_dir_;
-  double detection_radius_mm_ = 3.0;
-  std::vector<FlipAxis> flip_axes_;
-  int batch_ = 1;
-  InferencePrecision precision_ = InferencePrecision::kFloat32;
 };
 
 }  // namespace epvs::infer

@@ -1,21 +1,13 @@
 // `epvs export`: weights in formats of other frameworks.
 #pragma once
 
-#include <filesystem>
-
-#include "core/command.h"
+#include "models/export_usage.h"
 
 namespace epvs::models {
 
-class ExportCommand : public core::Command {
+class ExportCommand : public ExportUsage {
  public:
-  core::Manual manual() const override;
-  void declare(core::CommandLine& line) override;
   void run(core::Context& context) override;
-
- private:
-  std::filesystem::path weights_;
-  std::filesystem::path out_;
 };
 
 }  // namespace epvs::models

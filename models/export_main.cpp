@@ -1,6 +1,7 @@
-#include "models/export_command.h"
+// The executable epvs-export, which becomes epvs-export-torch.
+#include "models/export_usage.h"
 
 int main(int argc, char** argv) {
-  epvs::models::ExportCommand command;
+  epvs::models::ExportUsage command;
   return epvs::core::run_command(command, argc, argv);
 }

@@ -53,6 +53,10 @@ class Network : public torch::nn::Module {
     torch::Tensor attention;
   };
   ScoresAndAttention forward_with_attention(const torch::Tensor& x);
+  /// The steps of a pass: the last feature maps (N, C, Z', Y', X') of x, and what follows from them.
+  torch::Tensor last_maps(const torch::Tensor& x);
+  torch::Tensor scores_of(const torch::Tensor& maps);
+  torch::Tensor attention_of(const torch::Tensor& maps);
   /// The weights (1, K) of the output unit: the parameter itself.
   torch::Tensor output_weight_tensor() const { return weights_.back()->weight; }
   /// The bias of the output unit: the parameter itself, and its value.
@@ -66,11 +70,8 @@ class Network : public torch::nn::Module {
   void set_layout(Layout layout) { layout_ = layout; }
 
  private:
-  torch::Tensor last_maps(const torch::Tensor& x);
   /// The layers between the last feature maps and the output unit.
   torch::Tensor features_of(const torch::Tensor& maps);
-  torch::Tensor scores_of(const torch::Tensor& maps);
-  torch::Tensor attention_of(const torch::Tensor& maps);
   /// Computes the layers first .. end - 1. `values` are numbered as Layer::inputs; those that no
   /// later layer needs are dropped.
   void compute(std::int64_t first, std::int64_t end, std::vector<torch::Tensor>& values) const;

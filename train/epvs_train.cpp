@@ -1,8 +1,8 @@
-// The executable epvs-train.
-#include "train/train_command.h"
+// The executable epvs-train, which becomes epvs-train-torch.
+#include "train/train_usage.h"
 
 int main(int argc, char** argv) {
-  epvs::train::TrainCommand command;
+  epvs::train::TrainUsage command;
   const std::vector<std::string> arguments = epvs::train::expand_resume(argc, argv);
   std::vector<const char*> pointers;
   for (const std::string& argument : arguments) pointers.push_back(argument.c_str());

@@ -8,17 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "core/command.h"
 #include "models/torch_setup.h"
 #include "train/distributed/process_group.h"
+#include "train/train_usage.h"
 #include "train/trainer.h"
 
 namespace epvs::train {
 
-class TrainCommand : public core::Command {
+class TrainCommand : public TrainUsage {
  public:
-  core::Manual manual() const override;
-  void declare(core::CommandLine& line) override;
   void run(core::Context& context) override;
 
  private:
@@ -41,30 +39,6 @@ class TrainCommand : public core::Command {
                        const torch::Device& device) const;
   void write_scores(Trainer& trainer, const Examples& examples, bool is_first) const;
   void finish(core::Context& context, const TrainingSummary& summary) const;
-
-  std::filesystem::path recipe_file_;
-  std::filesystem::path cohort_;
-  std::filesystem::path scores_;
-  std::filesystem::path splits_;
-  std::filesystem::path out_;
-  std::filesystem::path init_;
-  std::string region_;
-  std::string target_;
-  std::string scorer_;
-  int fold_ = 0;
-  int repeat_ = 0;
-  std::vector<std::string> set_;
-  bool resume_ = false;
-  bool resume_force_ = false;
-  bool print_recipe_ = false;
-  std::filesystem::path preview_;
-  std::int64_t log_steps_ = 0;
-
-  Recipe recipe_;
-  core::ParameterTable table_;
 };
-
-/// `--resume=force`, as people write it, becomes `--resume --resume-force`.
-std::vector<std::string> expand_resume(int argc, const char* const* argv);
 
 }  // namespace epvs::train

@@ -38,7 +38,8 @@ Trainer::Trainer(TrainingJob job, const models::VolumeSource& source, core::Log&
   network_->train();
   optimizer_ = make_optimizer(job_.recipe.train, trained_parameters(*network_, job_.recipe.train));
   step_ = std::make_unique<TrainingStep>(*network_, *optimizer_, job_.recipe,
-                                         job_.preprocessing.spacing_mm, job_.device, group_);
+                                         job_.preprocessing.spacing_mm, job_.device, group_,
+                                         job_.profile);
   // Before the first epoch the residuals are those of a network that scores a constant.
   state_.tukey_scale = median_absolute_deviation(labels_of(job_.examples.train));
 }
@@ -102,11 +103,15 @@ void Trainer::train_epoch(StepReport& steps) {
   optimizer_->zero_grad();
   for (std::int64_t i = state_.batch; i < plan.size(); ++i) {
     const std::vector<const Example*>& batch = plan.batch(i);
-    const torch::Tensor volumes =
-        group_.share(batch.size()).size() > 0 ? loader.next()->volumes : torch::Tensor();
+    torch::Tensor volumes;
+    if (group_.share(batch.size()).size() > 0) {
+      const models::Timed timed(job_.profile, "data");
+      volumes = loader.next()->volumes;
+    }
     const TrainingStep::Outcome outcome =
         step_->add_batch(volumes, batch, plan.weight(i), moment());
     count(outcome, std::ssize(batch));
+    ++steps_;
     const double progress = static_cast<double>(state_.epoch) +
                             static_cast<double>(i + 1) / static_cast<double>(plan.size());
     if (plan.ends_update(i)) {
@@ -153,6 +158,7 @@ void Trainer::end_epoch() {
 }
 
 void Trainer::write_epoch(const EpochRow& row) {
+  const models::Timed timed(job_.profile, "files");
   const TrainOptions& options = job_.recipe.train;
   if (row.is_best) keep_best();
   const bool due = group_.largest({wants_checkpoint(true) ? 1.0 : 0.0}).front() > 0;
@@ -174,6 +180,7 @@ void Trainer::show_network(const EpochRow& row) {
 }
 
 void Trainer::validate(EpochRow& row) {
+  const models::Timed timed(job_.profile, "validation");
   const std::vector<Example>& examples = job_.examples.validation;
   const double label_sd =
       fill_validation(row, examples, scores_of(*network_, examples, job_.recipe.train.precision),
@@ -190,6 +197,7 @@ TrainingSummary Trainer::summary() const {
           ? fmt::format("no improvement in {} epochs", state_.epochs_without_improvement)
           : "all epochs done";
   for (const EpochRow& row : state_.history) summary.seconds += row.seconds;
+  summary.steps = steps_;
   return summary;
 }
 

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/stop.h"
 #include "models/cohort_tensors.h"
+#include "models/profile.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
 #include "train/distributed/process_group.h"
@@ -36,6 +37,7 @@ struct TrainingJob {
   core::Json identity;         ///< kept in each checkpoint
   core::Json provenance;       ///< kept in the weights
   std::int64_t log_steps = 0;  ///< train/training_log.h
+  models::Profile* profile = nullptr;
 };
 
 struct TrainingSummary {
@@ -43,6 +45,7 @@ struct TrainingSummary {
   std::int64_t best_epoch = 0;  ///< 0: the weights of --init
   std::string stopped_because;  ///< "all epochs done", "no improvement in 10 epochs"
   double seconds = 0;           ///< of training, over all resumed parts
+  std::int64_t steps = 0;       ///< batches, the resumed parts left out
 };
 
 /// Trains, writing checkpoints/last and training.tsv into the run folder.
@@ -116,6 +119,7 @@ class Trainer {
   std::unique_ptr<Monitor> monitor_;
   CollapseWatch collapse_;
   bool resumed_ = false;
+  std::int64_t steps_ = 0;  ///< TrainingSummary::steps
   Clock::time_point epoch_part_start_;
   Clock::time_point last_checkpoint_;
   double checkpoint_seconds_ = 0;  ///< that writing it took

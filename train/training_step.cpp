@@ -67,15 +67,22 @@ std::vector<std::vector<std::size_t>> EpochPlan::own_rows(const ProcessGroup& gr
 
 TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
                            std::array<double, 3> spacing_mm, torch::Device device,
-                           ProcessGroup& group)
+                           ProcessGroup& group, models::Profile* profile)
     : network_(network),
       optimizer_(optimizer),
       recipe_(recipe),
       spacing_mm_(spacing_mm),
       device_(device),
       group_(group),
-      precision_(recipe.train.precision) {
+      precision_(recipe.train.precision),
+      profile_(profile) {
   models::require_precision(precision_, device);
+  const std::vector<models::Layer> layers = models::layers_of(network.options());
+  forward_flops_ = static_cast<double>(models::total_flops(layers));
+  // Gradients of weights and of inputs cost as much as the layer; the volume itself needs none.
+  backward_flops_ = recipe.train.freeze.empty()
+                        ? 2 * forward_flops_ - static_cast<double>(layers.front().flops)
+                        : 0.0;
 }
 
 TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
@@ -97,6 +104,7 @@ TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
 torch::Tensor TrainingStep::augmented(torch::Tensor volumes,
                                       const std::vector<const Example*>& examples,
                                       const Moment& moment) const {
+  const models::Timed timed(profile_, "augmentation");
   const AugmentationOptions& augment = recipe_.augment;
   std::vector<SpatialTransform> transforms;
   std::vector<ClinicalTransform> clinical;
@@ -110,6 +118,8 @@ torch::Tensor TrainingStep::augmented(torch::Tensor volumes,
 }
 
 torch::Tensor TrainingStep::scores_of(const torch::Tensor& volumes) {
+  const models::Timed timed(profile_, "forward",
+                            forward_flops_ * static_cast<double>(volumes.size(0)));
   const models::Autocast autocast(precision_, device_);
   // float64 where the weights are
   return network_.forward(volumes.to(optimizer_.parameters().front().value.scalar_type()));
@@ -128,11 +138,16 @@ TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volume
       !group_.has_others() ? own_scores : of_all_processes(own_scores, examples.size());
   const torch::Tensor batch_loss = loss(recipe_.train.loss, scores, targets, moment.tukey_scale);
   // On a GPU this is only asked for: the one wait of a step, below, is for all of it.
-  (batch_loss * weight).backward();
-  if (group_.has_others() && own_scores.defined()) {
-    const ProcessGroup::Share own = group_.share(examples.size());
-    own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
-                                             static_cast<std::int64_t>(own.size())));
+  {
+    const std::int64_t own_scans = own_scores.defined() ? own_scores.size(0) : 0;
+    const models::Timed timed(profile_, "backward",
+                              backward_flops_ * static_cast<double>(own_scans));
+    (batch_loss * weight).backward();
+    if (group_.has_others() && own_scores.defined()) {
+      const ProcessGroup::Share own = group_.share(examples.size());
+      own_scores.backward(scores.grad().narrow(0, static_cast<std::int64_t>(own.begin),
+                                               static_cast<std::int64_t>(own.size())));
+    }
   }
   const torch::Tensor values =
       torch::cat({scores.detach(), batch_loss.detach().view({1})}).to(torch::kCPU, torch::kDouble);
@@ -190,6 +205,7 @@ void TrainingStep::explain_memory(const c10::Error& error, const torch::Tensor& 
 }
 
 double TrainingStep::update(double learning_rate, const Moment& moment) {
+  const models::Timed timed(profile_, "update");
   group_.sum_gradients(optimizer_.parameters());
   const double norm = clip_gradients(moment);
   optimizer_.step(learning_rate);

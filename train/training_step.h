@@ -8,6 +8,7 @@
 
 #include "models/network.h"
 #include "models/precision.h"
+#include "models/profile.h"
 #include "models/torch.h"
 #include "train/distributed/process_group.h"
 #include "train/examples.h"
@@ -59,9 +60,11 @@ class TrainingStep {
     std::vector<double> residuals;  ///< score - label, one per example of all processes
   };
 
-  /// `network` is on `device`; all references must outlive the step.
+  /// `network` is on `device`; all references must outlive the step. `profile`, where there is one,
+  /// gets the parts augmentation, forward, backward and update.
   TrainingStep(models::Network& network, Optimizer& optimizer, const Recipe& recipe,
-               std::array<double, 3> spacing_mm, torch::Device device, ProcessGroup& group);
+               std::array<double, 3> spacing_mm, torch::Device device, ProcessGroup& group,
+               models::Profile* profile = nullptr);
 
   /// Augments the volumes (N, 1, Z, Y, X) and adds `weight` times the gradient of the loss of
   /// `examples`, the whole batch. `volumes` are those of this process's share of them, undefined
@@ -95,6 +98,9 @@ class TrainingStep {
   torch::Device device_;
   ProcessGroup& group_;
   models::Precision precision_;
+  models::Profile* profile_;
+  double forward_flops_;   ///< of one volume
+  double backward_flops_;  ///< of one volume; 0, not known, where parameters are frozen
 };
 
 /// Throws core::RunError naming the first of the parameters that is not finite.

@@ -1,15 +1,12 @@
 // epvs: lists the commands and starts them, as git does. A command is the executable epvs-NAME in
 // the folder of this program, or in libexec/epvs beside it.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/program.h"
 #include "core/text.h"
 #include "core/version.h"
@@ -60,13 +57,13 @@ int main(int argc, char** argv) {
     fmt::print("epvs {} ({})\n", epvs::core::kVersion, epvs::core::kGitCommit);
     return 0;
   }
-  const auto path =
-      name.find('/') == std::string::npos ? epvs::core::find_command(name) : std::nullopt;
-  if (path) {
-    argv[1] = const_cast<char*>(path->c_str());
-    ::execv(path->c_str(), argv + 1);
-    fmt::print(stderr, "error: cannot start {}: {}\n", path->string(), std::strerror(errno));
-    return 1;
+  if (name.find('/') == std::string::npos && epvs::core::find_command(name)) {
+    try {
+      epvs::core::become_command(name, {argv + 2, argv + argc});
+    } catch (const epvs::core::Error& error) {
+      fmt::print(stderr, "error: {}\n", error.what());
+      return 1;
+    }
   }
   std::vector<std::string> names;
   bool known = false;

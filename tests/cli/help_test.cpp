@@ -1,6 +1,7 @@
 // Every command of the build answers --help like a manual page, and wrong usage with exit code 2.
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <regex>
 
 #include "core/text.h"
@@ -66,6 +67,29 @@ INSTANTIATE_TEST_SUITE_P(Cli, EveryCommand, testing::ValuesIn(core::split(EPVS_C
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+/// stderr of the command, with a line for each shared library that its processes load.
+std::string libraries_loaded_by(const std::vector<std::string>& arguments) {
+  ::setenv("LD_DEBUG", "files", 1);
+  const std::string lines = run_epvs(arguments).err;
+  ::unsetenv("LD_DEBUG");
+  EXPECT_NE(lines.find("libc.so"), std::string::npos);
+  return lines;
+}
+
+/// Loading Torch takes most of a second.
+TEST_P(EveryCommand, HelpAndWrongUsageLoadNoTorch) {
+  for (const char* argument : {"--help", "--version", "--quite"}) {
+    const std::string lines = libraries_loaded_by({GetParam(), argument});
+    EXPECT_EQ(lines.find("libtorch"), std::string::npos) << argument;
+  }
+}
+
+TEST(TrainCommand, WorksWithTorch) {
+  if (run_epvs({"train", "--version"}).exit_code != 0) GTEST_SKIP() << "built without Torch";
+  const std::string lines = libraries_loaded_by({"train", "--print-recipe"});
+  EXPECT_NE(lines.find("libtorch"), std::string::npos);
+}
 
 TEST(EvalCommand, HelpTakesLessThanFiftyMilliseconds) {
 #ifdef __SANITIZE_ADDRESS__

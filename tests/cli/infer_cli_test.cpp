@@ -91,6 +91,25 @@ TEST_F(Infer, Bf16IsNearFloat32) {
   expect_failure(2, {"--weights", path("w.safetensors"), "--precision", "bf61"}, {"bf61"});
 }
 
+TEST_F(Infer, TheProfileCoversTheTime) {
+  const auto result = infer({"--weights", path("w.safetensors"), "--maps", "attention,saliency",
+                             "--maps-dir", path("maps"), "--profile"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("profile of 4 scans"), std::string::npos) << result.err;
+  const core::Json profile = core::read_json(path("scores.json")).at("profile");
+  std::vector<std::string> names;
+  double seconds = 0;
+  for (const core::Json& part : profile.at("parts")) {
+    names.push_back(part.at("part"));
+    seconds += part.at("seconds").get<double>();
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"reading", "forward", "attention", "saliency",
+                                             "writing", "other"}));
+  EXPECT_NEAR(seconds, profile.at("seconds").get<double>(), 1e-6);
+  ASSERT_EQ(infer({"--weights", path("w.safetensors"), "--force"}).exit_code, 0);
+  EXPECT_FALSE(core::read_json(path("scores.json")).contains("profile"));
+}
+
 TEST_F(Infer, SeveralWeightsGiveMeanAndStandardDeviation) {
   std::filesystem::create_directory(folder_ / "run");
   tests::write_weights(folder_ / "run" / "weights.safetensors", tests::small_network(), 2);

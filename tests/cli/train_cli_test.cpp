@@ -11,7 +11,9 @@
 #include "core/json.h"
 #include "core/scores.h"
 #include "core/table.h"
+#include "models/layers.h"
 #include "models/safetensors.h"
+#include "models/weights_metadata.h"
 #include "tests/support/damaged_cohort.h"
 #include "tests/support/test_support.h"
 #include "tests/support/train_fixture.h"
@@ -233,6 +235,41 @@ TEST_F(TrainCommandTest, StepsHaveALineWhenAskedFor) {
       {"step 4/10 | epoch 1/2 batch 4/5 | loss ", "step 8/10 | epoch 2/2", "step 10/10", " left"});
   EXPECT_EQ(result.err.find("step 5/10"), std::string::npos);
   EXPECT_EQ(result.err.find("training: "), std::string::npos) << "not both kinds of lines";
+}
+
+TEST_F(TrainCommandTest, TheProfileCoversTheTimeAndTheWork) {
+  ASSERT_EQ(train("plain").exit_code, 0);
+  EXPECT_FALSE(core::read_json(folder_ / "plain" / "scores.json").contains("profile"));
+  const CommandResult result = train("run", {"--profile"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(file("run/weights.safetensors"), file("plain/weights.safetensors"));
+  for (const std::string& text : {result.err, file("run/log.txt")}) {
+    EXPECT_NE(text.find("profile of 18 steps"), std::string::npos) << text;
+  }
+  const core::Json profile = core::read_json(folder_ / "run" / "scores.json").at("profile");
+  std::map<std::string, core::Json> parts;
+  double seconds = 0;
+  for (const core::Json& part : profile.at("parts")) {
+    parts[part.at("part")] = part;
+    seconds += part.at("seconds").get<double>();
+  }
+  EXPECT_NEAR(seconds, profile.at("seconds").get<double>(), 1e-6);
+  for (const char* name :
+       {"data", "augmentation", "forward", "backward", "update", "validation", "files", "other"}) {
+    ASSERT_TRUE(parts.count(name)) << name;
+    EXPECT_GE(parts[name].at("seconds").get<double>(), 0) << name;
+  }
+  const auto layers = models::layers_of(
+      models::read_weights_metadata(folder_ / "run" / "weights.safetensors").network);
+  const double volume = static_cast<double>(models::total_flops(layers)) / 1e9;
+  const auto work = [&](const char* name) {
+    return parts[name].at("seconds").get<double>() *
+           parts[name].at("gflop_per_second").get<double>();
+  };
+  constexpr double kScans = 6 * 9;
+  EXPECT_NEAR(work("forward"), kScans * volume, 1e-9);
+  const double first = static_cast<double>(layers.front().flops) / 1e9;
+  EXPECT_NEAR(work("backward"), kScans * (2 * volume - first), 1e-9);
 }
 
 TEST_F(TrainCommandTest, AVolumeThatIsNotFiniteIsNamed) {

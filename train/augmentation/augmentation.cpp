@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "train/augmentation/resample.h"
 
 namespace epvs::train {
 
@@ -14,11 +15,10 @@ namespace {
 
 using torch::Tensor;
 
-/// Output position -> source position, both in grid_sample's coordinates (-1..1 over the edges of
-/// the volume, x y z), as a 3x4 matrix.
-Eigen::Matrix<double, 3, 4> sampling_matrix(const SpatialTransform& transform,
-                                            const Eigen::Vector3d& size,
-                                            const Eigen::Vector3d& spacing_mm) {
+/// Voxel (x, y, z, 1) of the result -> its place in the volume, in voxels.
+Eigen::Matrix<double, 3, 4> source_of(const SpatialTransform& transform,
+                                      const Eigen::Vector3d& size,
+                                      const Eigen::Vector3d& spacing_mm) {
   using Eigen::AngleAxisd;
   using Eigen::Vector3d;
   const Eigen::Matrix3d rotation = (AngleAxisd(transform.rotation_rad[2], Vector3d::UnitZ()) *
@@ -31,15 +31,35 @@ Eigen::Matrix<double, 3, 4> sampling_matrix(const SpatialTransform& transform,
     flip[axis] = transform.flip[static_cast<std::size_t>(axis)] ? -1 : 1;
     translation[axis] = transform.translation_voxels[static_cast<std::size_t>(axis)];
   }
-  const Eigen::Matrix3d voxel_rotation =
-      spacing_mm.cwiseInverse().asDiagonal() * rotation.transpose() * spacing_mm.asDiagonal();
-  const Vector3d to_normalised = 2.0 * size.cwiseInverse();
-  const Eigen::Matrix3d linear = flip.asDiagonal() * voxel_rotation;
+  const Vector3d centre = (size - Vector3d::Ones()) / 2;
+  Eigen::Matrix<double, 3, 4> matrix;
+  const Vector3d to_voxels = flip.cwiseQuotient(spacing_mm);
+  matrix.leftCols<3>() = to_voxels.asDiagonal() * rotation.transpose() * spacing_mm.asDiagonal();
+  matrix.col(3) = centre - matrix.leftCols<3>() * (centre + translation);
+  return matrix;
+}
+
+/// resample() for any device and type: coordinates -1..1 over the edges of the volume, as grid_sampler
+/// takes them.
+Tensor sampled(const Tensor& volume, const Eigen::Matrix<double, 3, 4>& source,
+               const Eigen::Vector3d& size) {
+  const Eigen::Vector3d centre = (size - Eigen::Vector3d::Ones()) / 2;
+  const Eigen::Vector3d to_normalised = 2.0 * size.cwiseInverse();
   Eigen::Matrix<double, 3, 4> matrix;
   matrix.leftCols<3>() =
-      to_normalised.asDiagonal() * linear * to_normalised.cwiseInverse().asDiagonal();
-  matrix.col(3) = -(to_normalised.asDiagonal() * (linear * translation));
-  return matrix;
+      to_normalised.asDiagonal() * source.leftCols<3>() * to_normalised.cwiseInverse().asDiagonal();
+  matrix.col(3) =
+      to_normalised.asDiagonal() * (source.leftCols<3>() * centre + source.col(3) - centre);
+  Tensor theta = torch::empty({1, 3, 4}, torch::kDouble);
+  auto values = theta.accessor<double, 3>();
+  for (int row = 0; row < 3; ++row) {
+    for (int column = 0; column < 4; ++column) values[0][row][column] = matrix(row, column);
+  }
+  theta = theta.to(volume.device(), volume.scalar_type());
+  const Tensor grid = at::affine_grid_generator(theta, volume.sizes(), false);
+  constexpr std::int64_t kLinear = 0;
+  constexpr std::int64_t kZeros = 0;
+  return at::grid_sampler(volume, grid, kLinear, kZeros, false);
 }
 
 Tensor flipped(const Tensor& volume, const SpatialTransform& transform) {
@@ -162,17 +182,9 @@ Tensor apply_spatial(const Tensor& volumes, const std::vector<SpatialTransform>&
       results.push_back(flipped(volume, transforms[i]));
       continue;
     }
-    const auto matrix = sampling_matrix(transforms[i], size, spacing);
-    Tensor theta = torch::empty({1, 3, 4}, torch::kDouble);
-    auto values = theta.accessor<double, 3>();
-    for (int row = 0; row < 3; ++row) {
-      for (int column = 0; column < 4; ++column) values[0][row][column] = matrix(row, column);
-    }
-    theta = theta.to(volume.device(), volume.scalar_type());
-    const Tensor grid = at::affine_grid_generator(theta, volume.sizes(), false);
-    constexpr std::int64_t kLinear = 0;
-    constexpr std::int64_t kZeros = 0;
-    results.push_back(at::grid_sampler(volume, grid, kLinear, kZeros, false));
+    const auto source = source_of(transforms[i], size, spacing);
+    const bool is_plain = volume.device().is_cpu() && volume.scalar_type() == torch::kFloat;
+    results.push_back(is_plain ? resample(volume, source) : sampled(volume, source, size));
   }
   return torch::cat(results, 0);
 }

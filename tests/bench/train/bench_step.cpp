@@ -5,7 +5,7 @@
 //
 // DEVICE: cpu (the default) or cuda. NETWORK: media2019, cnn4, gp_unet. WHAT: score, map, step, optimizer, sgemm, convolution (the last
 // two ignore the network). LAYOUT: blocked, plain or channels_last (models/network.h). Prints median seconds, least seconds
-// and the peak memory of the process in GiB, as TSV; for the limits GFLOP/s in place of seconds.
+// and the peak memory of the process in GiB, as TSV; for the limits GFLOP/s alone.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "models/network.h"
+#include "models/profile.h"
 #include "models/torch.h"
 #include "models/torch_setup.h"
 #include "train/training_step.h"
@@ -55,17 +56,11 @@ std::vector<double> time(int repeats, const torch::Device& device,
   return seconds;
 }
 
-/// GFLOP/s of a product of 2048 x 2048 matrices, and of oneDNN's 3x3x3 convolution of 32 to 32
-/// channels in its own layout.
-std::pair<double, std::function<void()>> limit(const std::string& what, torch::ScalarType type) {
-  if (what == "sgemm") {
-    const torch::Tensor a = torch::rand({2048, 2048});
-    return {2.0 * 2048 * 2048 * 2048, [a] { torch::mm(a, a); }};
-  }
-  const torch::Tensor x = torch::rand({1, 32, 40, 64, 84}).to(type).to_mkldnn();
-  const torch::Tensor weight = torch::rand({32, 32, 3, 3, 3});
-  return {2.0 * 32 * 32 * 27 * 40 * 64 * 84,
-          [x, weight] { torch::conv3d(x, weight, {}, /*stride=*/1, /*padding=*/1); }};
+/// Floating point operations per second of a product of 2048 x 2048 matrices, the best of `repeats`.
+double sgemm_rate(int repeats, const torch::Device& device) {
+  const torch::Tensor a = torch::rand({2048, 2048}, device);
+  const std::vector<double> seconds = time(repeats, device, [a] { torch::mm(a, a); });
+  return 2.0 * 2048 * 2048 * 2048 / *std::min_element(seconds.begin(), seconds.end());
 }
 
 }  // namespace
@@ -90,12 +85,10 @@ int main(int argc, char** argv) {
   models::set_up_torch({threads, true, true});
 
   if (what == "sgemm" || what == "convolution") {
-    const torch::NoGradGuard no_grad;
-    const bool bf16 = recipe.train.precision == models::Precision::kBf16;
-    const auto [flops, once] = limit(what, bf16 ? torch::kBFloat16 : torch::kFloat);
-    const std::vector<double> seconds = time(repeats, device, once);
-    fmt::print("{:.0f}\t{:.0f}\t{:.2f}\n", flops / median(seconds) / 1e9,
-               flops / *std::min_element(seconds.begin(), seconds.end()) / 1e9, peak_gib());
+    fmt::print("{:.0f}\n",
+               (what == "sgemm" ? sgemm_rate(repeats, device)
+                                : models::convolution_rate(device, recipe.train.precision)) /
+                   1e9);
     return 0;
   }
   const auto network = models::make_network(recipe.network, 1);

@@ -29,6 +29,11 @@ TEST(Program, GivesTheExitStatusOrTheSignal) {
   EXPECT_NE(describe_exit(137).find("killed by signal 9"), std::string::npos);
 }
 
+TEST(Program, AMissingCommandIsNamed) {
+  tests::expect_error<RunError>([] { become_command("nowhere", {}); },
+                                {"epvs-nowhere is missing", "build or install"});
+}
+
 TEST(Program, ArgumentsPassThroughNoShell) {
   const tests::TemporaryFolder folder;
   ProgramCall call;
