@@ -60,7 +60,7 @@ class Timed {
 
 /// Floating point operations per second that the device reaches in a 3x3x3 convolution of 32 to 32
 /// channels of 40x64x84 voxels, on the CPU in oneDNN's own layout: what a network of such layers
-/// can reach at most. The best of five, about half a second on two cores.
+/// can reach at most. The best of seven, about half a second on two cores.
 double convolution_rate(c10::Device device, Precision precision);
 
 }  // namespace epvs::models

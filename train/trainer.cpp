@@ -158,11 +158,11 @@ void Trainer::end_epoch() {
 }
 
 void Trainer::write_epoch(const EpochRow& row) {
-  const models::Timed timed(job_.profile, "files");
   const TrainOptions& options = job_.recipe.train;
   if (row.is_best) keep_best();
   const bool due = group_.largest({wants_checkpoint(true) ? 1.0 : 0.0}).front() > 0;
   if (due || state_.finished) checkpoint();
+  const models::Timed timed(job_.profile, "files");
   if (group_.is_first()) write_training_table(job_.run_folder / "training.tsv", state_.history);
   log_.info("{}", epoch_line(state_.history, options.epochs, !job_.examples.validation.empty()));
   if (!monitor_) return;
@@ -294,6 +294,7 @@ bool Trainer::wants_checkpoint(bool epoch_ends) const {
 }
 
 void Trainer::checkpoint() {
+  const models::Timed timed(job_.profile, "files");
   require_finite_weights(optimizer_->parameters(), state_.epoch + 1);
   state_.epoch_seconds += seconds_since(epoch_part_start_);
   const auto start = epoch_part_start_ = Clock::now();
