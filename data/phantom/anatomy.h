@@ -1,9 +1,7 @@
 // The phantom head of one participant as a function of space: which tissue is where.
 //
-// Head coordinates are millimetres, RAS+, with the anterior commissure near the origin. A
-// participant is a set of symmetric implicit shapes in canonical coordinates (about MNI's), a size
-// per axis, a smooth random deformation, the width of ventricles and sulci, and random cortical
-// folds.
+// Head coordinates are millimetres, RAS+, with the anterior commissure near the origin. A head is
+// schematic (schematic_anatomy.h) or drawn from a real label map (label_head.h).
 #pragma once
 
 #include <Eigen/Core>
@@ -68,50 +66,53 @@ struct TissueSample {
   Tissue tissue = Tissue::kAir;
 };
 
+/// The head of one participant. Shapes are symmetric in canonical coordinates; head coordinates are
+/// those times `size`, after a smooth random deformation.
 class Anatomy {
  public:
-  Anatomy(const HeadShape& shape, std::uint64_t seed);
+  virtual ~Anatomy() = default;
+  Anatomy(const Anatomy&) = delete;
+  Anatomy& operator=(const Anatomy&) = delete;
 
-  /// Head coordinates -> canonical coordinates.
-  Eigen::Vector3d to_canonical(const Eigen::Vector3d& head) const;
   /// Tissue at a point, and the brightness of its neighbourhood: borders are blended over
   /// `blur_mm`, as a voxel of that size would do.
-  TissueSample sample(const Eigen::Vector3d& head, const TissueTable& brightness,
-                      double blur_mm) const;
+  virtual TissueSample sample(const Eigen::Vector3d& head, const TissueTable& brightness,
+                              double blur_mm) const = 0;
   /// Distance to the border of a counted region in mm, positive inside; ventricles and CSF are not
   /// inside. The centrum semiovale is the white matter within 2.5 mm of the plane 1 cm above the
   /// top of the lateral ventricles.
-  double region_depth_mm(Region region, const Eigen::Vector3d& head) const;
+  virtual double region_depth_mm(Region region, const Eigen::Vector3d& head) const = 0;
   /// Height of the plane 1 cm above the top of the lateral ventricles, head coordinates, mm.
-  double centrum_semiovale_level_mm() const;
+  virtual double centrum_semiovale_level_mm() const = 0;
   /// Distance to the nearest border of cerebral white matter, positive inside.
-  double white_matter_depth_mm(const Eigen::Vector3d& head) const;
+  virtual double white_matter_depth_mm(const Eigen::Vector3d& head) const = 0;
   /// A box in head coordinates that holds the region.
-  std::pair<Eigen::Vector3d, Eigen::Vector3d> region_box(Region region) const;
+  virtual std::pair<Eigen::Vector3d, Eigen::Vector3d> region_box(Region region) const = 0;
   /// A point on the lateral ventricle: `position` 0 (frontal horn) to 1 (atrium); side -1 or 1.
-  Eigen::Vector3d ventricle_point(double position, double side) const;
+  virtual Eigen::Vector3d ventricle_point(double position, double side) const = 0;
   /// The box of the whole head in head coordinates.
-  std::pair<Eigen::Vector3d, Eigen::Vector3d> head_box() const;
+  virtual std::pair<Eigen::Vector3d, Eigen::Vector3d> head_box() const = 0;
   const HeadShape& shape() const { return shape_; }
 
- private:
-  struct Painter;
-  /// Deep grey matter, ventricles and corpus callosum at a point of the mirrored half.
-  void paint_deep(const Eigen::Vector3d& m, Painter& paint) const;
-  struct Cortex {
-    double
-        csf_distance;  ///< to the nearest CSF of sulci, fissures or the surface; > 0 in the brain
-    double surface;    ///< to the surface of the cerebrum, > 0 inside
-  };
-  Cortex cortex(const Eigen::Vector3d& q) const;
-  double ventricle(const Eigen::Vector3d& mirrored) const;
-  double caudate(const Eigen::Vector3d& mirrored) const;
-  double basal_ganglia(const Eigen::Vector3d& mirrored) const;
+ protected:
+  static constexpr double kCsoOffset = 10.0;     ///< of the rated slice above the ventricles (P2)
+  static constexpr double kCsoHalfHeight = 2.5;  ///< half the slab that `epvs prepare` cuts
 
+  /// The box of the random fields.
+  static inline const Eigen::Vector3d kFieldLow{-100, -130, -110};
+  static inline const Eigen::Vector3d kFieldHigh{100, 110, 110};
+
+  Anatomy(const HeadShape& shape, core::Random& random);
+  /// Head coordinates -> canonical coordinates.
+  Eigen::Vector3d to_canonical(const Eigen::Vector3d& head) const;
+  void draw_texture(core::Random& random);
+  /// Texture of all tissues, and of deep grey matter by iron.
+  void add_texture(const Eigen::Vector3d& head, const Eigen::Vector3d& canonical,
+                   const TissueTable& brightness, TissueSample& sample) const;
+
+ private:
   HeadShape shape_;
   std::array<SmoothField, 3> deformation_;
-  SmoothField folds_;
-  SmoothField fold_depth_;
   SmoothField texture_;
   SmoothField iron_;
 };

@@ -32,7 +32,13 @@ core::Json plan_document(const SimulationJob& job) {
   core::ParameterTable table;
   SimulationOptions options = job.options;
   options.declare(table);
-  return {{"seed", job.seed}, {"scans", job.write_scans}, {"options", table.to_json()}};
+  core::Json plan = {{"seed", job.seed}, {"scans", job.write_scans}, {"options", table.to_json()}};
+  if (!options.anatomy.empty()) {
+    for (const fs::path& file : label_maps_in(options.anatomy)) {
+      plan["label_maps"].push_back(core::sha256_file(file));
+    }
+  }
+  return plan;
 }
 
 core::Json scan_sidecar(const ScanPlan& plan, const SimulationJob& job,
@@ -149,9 +155,11 @@ std::vector<PreparedRegion> prepare_phantom(const CohortRequest& request, const 
 
 class Simulator {
  public:
-  Simulator(const SimulationJob& job, core::Log& log, const core::Provenance& provenance,
-            const core::StopSignals& signals)
+  using Heads = std::vector<std::shared_ptr<const LabelHead>>;
+  Simulator(const SimulationJob& job, Heads heads, core::Log& log,
+            const core::Provenance& provenance, const core::StopSignals& signals)
       : job_(job),
+        heads_(std::move(heads)),
         provenance_(provenance),
         signals_(signals),
         progress_(log, "simulating", static_cast<std::size_t>(job.options.participants),
@@ -186,7 +194,7 @@ class Simulator {
 
   void simulate(std::size_t index) {
     Participant participant =
-        simulate_participant(job_.options, job_.seed, static_cast<int>(index));
+        simulate_participant(job_.options, job_.seed, static_cast<int>(index), heads_);
     ParticipantRecord record;
     std::vector<PreparedRegion> regions;
     for (int session = 0; session < participant.sessions; ++session) {
@@ -230,6 +238,7 @@ class Simulator {
   }
 
   const SimulationJob& job_;
+  const Heads heads_;
   const core::Provenance& provenance_;
   const core::StopSignals& signals_;
   core::Progress progress_;
@@ -293,9 +302,14 @@ SimulationSummary simulate_dataset(const SimulationJob& job, core::Log& log,
                                    core::Provenance& provenance, const core::StopSignals& signals) {
   job.options.validate();
   check_output(job);
+  std::vector<std::shared_ptr<const LabelHead>> heads;
+  if (!job.options.anatomy.empty()) {
+    heads = read_heads(job.options.anatomy, job.options.region_list());
+    for (const fs::path& file : label_maps_in(job.options.anatomy)) provenance.add_input(file);
+  }
   planned(job).start(plan_document(job), provenance, job.force, estimated_bytes(job),
                      {"phenotype", "truth", "derivatives/labels"});
-  SimulationSummary summary = Simulator(job, log, provenance, signals).run();
+  SimulationSummary summary = Simulator(job, std::move(heads), log, provenance, signals).run();
   write_dataset_tables(job, summary, provenance);
   return summary;
 }

@@ -135,6 +135,12 @@ void declare_scans(SimulationOptions& options, core::ParameterTable& table) {
           "standard deviation of the brightness of deep grey matter from place to place (iron), as "
           "part of the contrast of CSF to white matter")
       .range(0, 0.5);
+  table
+      .add(
+          "scan.anatomy", &options.anatomy,
+          "folder of real label maps in FreeSurfer's numbers (.nii, .nii.gz, .mgz), which serve the "
+          "participants in turn, each warped anew; empty: the schematic head")
+      .unit("DIR");
   table.add("scan.field_of_view", &options.field_of_view,
             "head, or a box of 104 x 88 x 62 mm around the basal ganglia");
   table.add("scan.voxel_scale", &options.voxel_scale, "factor on the voxel size of every profile")

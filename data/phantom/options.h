@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,7 @@ struct SimulationOptions {
   double vessels = 12.0;
 
   // scans
+  std::filesystem::path anatomy;  ///< folder of label maps; empty: the schematic head
   FieldOfView field_of_view = FieldOfView::kHead;
   double voxel_scale = 1.0;
   double max_slice_mm = 100.0;

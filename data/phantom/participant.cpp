@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "data/phantom/schematic_anatomy.h"
+
 namespace epvs::data {
 
 using core::Random;
@@ -313,7 +315,8 @@ std::string participant_name(int index) {
   return fmt::format("sub-{:04d}", index + 1);
 }
 
-Participant simulate_participant(const SimulationOptions& options, std::uint64_t seed, int index) {
+Participant simulate_participant(const SimulationOptions& options, std::uint64_t seed, int index,
+                                 const std::vector<std::shared_ptr<const LabelHead>>& heads) {
   Participant participant;
   participant.id = participant_name(index);
   const std::uint64_t own = core::mix_seed(seed, {"participant", index});
@@ -343,7 +346,12 @@ Participant simulate_participant(const SimulationOptions& options, std::uint64_t
   const double burden =
       std::exp(sd * deviation - sd * sd / 2) * std::pow(options.ratio_per_decade, decades);
   add_atrophy(options.comorbidity * deviation, shape);
-  participant.anatomy = std::make_shared<const Anatomy>(shape, own);
+  if (heads.empty()) {
+    participant.anatomy = std::make_shared<const SchematicAnatomy>(shape, own);
+  } else {
+    const auto& head = heads[static_cast<std::size_t>(index) % heads.size()];
+    participant.anatomy = std::make_shared<const LabelAnatomy>(head, shape, own);
+  }
 
   for (const Region region : options.region_list()) {
     Random placing(core::mix_seed(own, {"epvs", region_name(region)}));

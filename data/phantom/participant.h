@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/phantom/anatomy.h"
+#include "data/phantom/label_head.h"
 #include "data/phantom/options.h"
 
 namespace epvs::data {
@@ -61,8 +62,10 @@ struct Participant {
   int count(Region region) const;
 };
 
-/// Participant number `index` (from 0) of the cohort: a function of (options, seed, index) only.
-Participant simulate_participant(const SimulationOptions& options, std::uint64_t seed, int index);
+/// Participant number `index` (from 0) of the cohort: a function of (options, seed, index, heads)
+/// only. Heads from label maps serve in turn; without any the head is schematic.
+Participant simulate_participant(const SimulationOptions& options, std::uint64_t seed, int index,
+                                 const std::vector<std::shared_ptr<const LabelHead>>& heads = {});
 
 /// "sub-0001": as many digits as the last participant needs, at least four.
 std::string participant_name(int index);

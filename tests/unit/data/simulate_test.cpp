@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "data/phantom/raters.h"
+#include "data/phantom/schematic_anatomy.h"
 #include "tests/support/test_support.h"
 
 namespace epvs::data {
@@ -94,7 +95,7 @@ TEST(FillTube, AGapBetweenSlicesHidesWhatLiesInIt) {
 TEST(Anatomy, IsSymmetricWithoutDeformation) {
   HeadShape shape;
   shape.deformation_mm = 0;
-  const Anatomy anatomy(shape, 5);
+  const SchematicAnatomy anatomy(shape, 5);
   core::Random random(1);
   for (int i = 0; i < 500; ++i) {
     const Vector3d p(random.uniform(1, 40), random.uniform(-40, 40), random.uniform(-30, 30));
@@ -105,10 +106,10 @@ TEST(Anatomy, IsSymmetricWithoutDeformation) {
 }
 
 TEST(Anatomy, StructuresHavePlausibleVolumesAndSides) {
-  const Anatomy anatomy(HeadShape(), 2);
+  const SchematicAnatomy anatomy(HeadShape(), 2);
   HeadShape wide;
   wide.ventricle_size = 1.5;
-  const Anatomy with_wide_ventricles(wide, 2);
+  const SchematicAnatomy with_wide_ventricles(wide, 2);
   std::map<int, double> ml;
   double wide_ventricles = 0;
   const double step = 2.0;
@@ -521,8 +522,8 @@ TEST(RenderScan, FlowVoidsAreDarkAndDeepGreyMatterHasTexture) {
   const TissueTable table = tissue_brightness(quiet.plan.profile, 70);
   double squares = 0;
   int count = 0;
-  const Anatomy a(plain, 3);
-  const Anatomy b(textured, 3);
+  const SchematicAnatomy a(plain, 3);
+  const SchematicAnatomy b(textured, 3);
   for (double y = -6; y < 6; y += 0.7) {
     for (double z = -4; z < 4; z += 0.7) {
       const double change =
