@@ -74,9 +74,8 @@ endif()
 if(EPVS_HAS_TORCH)
   get_target_property(torch_includes torch INTERFACE_INCLUDE_DIRECTORIES)
   add_library(epvs_torch INTERFACE)
-  target_link_libraries(epvs_torch INTERFACE "${TORCH_LIBRARIES}")
-  # PyPI's LibTorch carries headers of other versions of fmt and protobuf than those we link: ours come
-  # first.
+  # PyPI's LibTorch carries headers of other versions of fmt and protobuf than those we link, and parts of
+  # another libstdc++ (its std::filesystem::remove_all jumps to address 0 here): ours come first.
   get_target_property(fmt_dir fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
   list(GET Protobuf_INCLUDE_DIRS 0 protobuf_dir)
   if(NOT fmt_dir IN_LIST TORCH_INCLUDE_DIRS)
@@ -85,7 +84,9 @@ if(EPVS_HAS_TORCH)
     file(CREATE_LINK "${fmt_dir}/fmt" "${first}/fmt" SYMBOLIC)
     file(CREATE_LINK "${protobuf_dir}/google" "${first}/google" SYMBOLIC)
     target_include_directories(epvs_torch SYSTEM INTERFACE "${first}")
+    target_link_libraries(epvs_torch INTERFACE stdc++)
   endif()
+  target_link_libraries(epvs_torch INTERFACE "${TORCH_LIBRARIES}")
   target_include_directories(epvs_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
   separate_arguments(torch_flags NATIVE_COMMAND "${TORCH_CXX_FLAGS}")
   target_compile_options(epvs_torch INTERFACE ${torch_flags})

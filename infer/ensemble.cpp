@@ -227,7 +227,7 @@ void Ensemble::run(const data::CohortReader& cohort, const InferenceRequest& req
     }
   };
   const auto batches = models::make_batches(request.rows, std::max<std::size_t>(request.batch, 1));
-  models::BatchLoader loader(source, batches);
+  models::BatchLoader loader(source, batches, state_->device);
   for (const std::vector<std::size_t>& rows : batches) {
     std::optional<models::Batch> batch;
     try {

@@ -1,6 +1,7 @@
 #include "models/torch_setup.h"
 
 #include <ATen/Context.h>
+#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -69,6 +70,7 @@ void allow_tf32(bool allowed) {
 std::size_t free_memory(const c10::Device& device) {
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 10)
   if (device.is_cuda()) {
+    at::empty({1}, c10::TensorOptions(device));  // CUDA starts with the first tensor
     return at::accelerator::getMemoryInfo(device.has_index() ? device.index() : 0).first;
   }
 #endif

@@ -284,7 +284,7 @@ void TrainCommand::train(core::Context& context, ProcessGroup& group) {
                                        recipe_.train.deterministic};
   const std::string determinism = models::determinism_note(settings, device);
   context.provenance.add("determinism", determinism);
-  log.info("{}", determinism);
+  if (device.is_cuda()) log.info("{}", determinism);
   if (group.is_first()) describe_run(context, device, threads, resumed, group);
   models::set_up_torch(settings);
   group.use_device(device);
