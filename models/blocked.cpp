@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <array>
@@ -124,8 +125,12 @@ Tensor convolved(const Pieces& pieces, bool upsampled, const Tensor& weight, con
     if (piece.upsampled == upsampled) {
       const Tensor part = weight.narrow(1, first, channels);
       const Tensor kernel = upsampled ? parity_weights(part) : part.contiguous();
-      const Tensor maps =
-          torch::conv3d(piece.maps, kernel, sum.defined() ? Tensor() : bias, 1, padding);
+      Tensor added = sum.defined() ? Tensor() : bias;
+#if TORCH_VERSION_MAJOR >= 2
+      // It takes the kernel in float32 beside maps in bfloat16, but not the bias.
+      if (added.defined()) added = added.to(piece.maps.scalar_type());
+#endif
+      const Tensor maps = torch::conv3d(piece.maps, kernel, added, 1, padding);
       sum = sum.defined() ? sum.add_(maps) : maps;
     }
     first += channels;

@@ -98,7 +98,7 @@ Tensor CohortSource::read(std::size_t row) const {
 BatchLoader::BatchLoader(const VolumeSource& source, std::vector<std::vector<std::size_t>> batches,
                          c10::Device device)
     : BatchLoader(source, std::move(batches), device,
-                  device.is_cuda() ? static_cast<std::size_t>(at::get_num_threads()) : 2) {}
+                  device.is_cuda() ? std::max<std::size_t>(2, at::get_num_threads()) : 2) {}
 
 BatchLoader::BatchLoader(const VolumeSource& source, std::vector<std::vector<std::size_t>> batches,
                          c10::Device device, std::size_t ahead)
