@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <array>
@@ -125,12 +124,10 @@ Tensor convolved(const Pieces& pieces, bool upsampled, const Tensor& weight, con
     if (piece.upsampled == upsampled) {
       const Tensor part = weight.narrow(1, first, channels);
       const Tensor kernel = upsampled ? parity_weights(part) : part.contiguous();
-      Tensor added = sum.defined() ? Tensor() : bias;
-#if TORCH_VERSION_MAJOR >= 2
-      // It takes the kernel in float32 beside maps in bfloat16, but not the bias.
-      if (added.defined()) added = added.to(piece.maps.scalar_type());
-#endif
-      const Tensor maps = torch::conv3d(piece.maps, kernel, added, 1, padding);
+      // Not conv3d, which refuses a bias in float32 beside maps in bfloat16 from LibTorch 2 on.
+      const Tensor maps = torch::convolution(piece.maps, kernel, sum.defined() ? Tensor() : bias,
+                                             {1, 1, 1}, {padding, padding, padding}, {1, 1, 1},
+                                             /*transposed=*/false, {0, 0, 0}, /*groups=*/1);
       sum = sum.defined() ? sum.add_(maps) : maps;
     }
     first += channels;
