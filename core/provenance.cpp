@@ -32,14 +32,14 @@ std::string utc_now() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
 }
 
-Provenance::Provenance(std::string command, std::vector<std::string> arguments) {
+Provenance::Provenance(const std::string& command, const std::vector<std::string>& arguments) {
   std::string line = "epvs " + command;
   for (const std::string& argument : arguments) line += " " + quoted(argument);
   document_["software"] = "epvs";
   document_["version"] = kVersion;
   document_["git_commit"] = kGitCommit;
   document_["compiler"] = kCompiler;
-  document_["command"] = std::move(command);
+  document_["command"] = command;
   document_["command_line"] = std::move(line);
   document_["started"] = utc_now();
   document_["working_folder"] = fs::current_path().string();

@@ -11,7 +11,7 @@ namespace epvs::core {
 
 class Provenance {
  public:
-  Provenance(std::string command, std::vector<std::string> arguments);
+  Provenance(const std::string& command, const std::vector<std::string>& arguments);
 
   /// Records path, size and SHA-256. Folders are recorded by path only.
   void add_input(const std::filesystem::path& path);

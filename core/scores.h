@@ -22,7 +22,7 @@ struct ScoreKey {
   std::string region;
   std::string fold;
   std::string repeat;
-  auto operator<=>(const ScoreKey&) const = default;
+  auto operator<=>(const ScoreKey&) const = default;  // NOLINT(modernize-use-nullptr)
   /// "sub-01 ses-2 bg", for messages.
   std::string text() const;
 };

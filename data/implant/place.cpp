@@ -139,10 +139,11 @@ class Placer {
     const double x = random.uniform(-0.5, 0.5);
     const double y = random.uniform(-0.5, 0.5);
     const double z = random.uniform(-0.5, 0.5);
-    return region_.centres->geometry.to_world(
-        Vector3d(static_cast<double>(index % shape[0]) + x,
-                 static_cast<double>(index / shape[0] % shape[1]) + y,
-                 static_cast<double>(index / (shape[0] * shape[1])) + z));
+    const std::int64_t row = index / shape[0];
+    const std::int64_t slice = row / shape[1];
+    return region_.centres->geometry.to_world(Vector3d(static_cast<double>(index % shape[0]) + x,
+                                                       static_cast<double>(row % shape[1]) + y,
+                                                       static_cast<double>(slice) + z));
   }
 
   Vector3d vessel_direction(Random& random, const Vector3d& at) const {

@@ -61,7 +61,10 @@ struct Lattice {
 
 /// Adds a point that is `part` inside the tube to all voxels that see it.
 void deposit(const Lattice& lattice, const Shape& at, double part, std::vector<double>& sums) {
-  const auto& [xs, ys, zs] = lattice.axes;
+  // No structured binding: clang does not let a lambda capture one.
+  const auto& xs = lattice.axes[0];
+  const auto& ys = lattice.axes[1];
+  const auto& zs = lattice.axes[2];
   const double* wx = xs.of(at[0]);
   const double* wy = ys.of(at[1]);
   const double* wz = zs.of(at[2]);
