@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ constexpr auto names_of(StepCheck) {
       {{StepCheck::kNone, "none"}, {StepCheck::kDryRun, "dry-run"}, {StepCheck::kRun, "run"}});
 }
 
+/// What varies, by name: {{"variant", "proposed"}}; part of the name of a step and of its outputs.
+using MatrixRow = std::map<std::string, std::string>;
+
 struct ExperimentStep {
   std::string name;
   std::vector<std::string> command;  ///< without the leading "epvs"
@@ -36,6 +40,9 @@ struct ExperimentStep {
   double minutes = 1;                ///< expected on two cores; for the time left
   bool show = false;                 ///< its stdout is printed
   StepCheck check = StepCheck::kNone;
+  bool may_fail = false;  ///< a failure is a result: later steps of its row are left out
+  std::string unless;     ///< left out where the user gives this input
+  MatrixRow row;
 };
 
 /// One number of the paper, to stand beside the measured one.
@@ -54,13 +61,21 @@ struct Experiment {
   std::string source;  ///< paper, table or figure
   std::string description;
   std::vector<ExperimentInput> inputs;
-  std::vector<ExperimentStep> steps;  ///< foreach already expanded, {names} still in place
+  /// Defaults of the inputs, by the name of the size: smoke, small, full.
+  std::map<std::string, std::map<std::string, std::string>> sizes;
+  std::map<std::string, std::vector<std::string>> matrix;  ///< values by name, in their order
+  std::vector<ExperimentStep> steps;  ///< each already expanded, {names} and {name*} in place
   std::vector<PublishedValue> published;
   std::string metrics;  ///< metrics.tsv that holds the measured values
 
   /// Throws UsageError naming file and key for anything unknown, missing or of the wrong type.
   static Experiment read(const std::filesystem::path& path);
 };
+
+/// An argument with {name*} stands for one argument per value of the matrix: all combinations, the
+/// last name fastest, for which `keep` holds. Others stand for themselves.
+std::vector<std::string> gather(const std::string& argument, const Experiment& experiment,
+                                const std::function<bool(const MatrixRow&)>& keep);
 
 /// Replaces {name} by values[name]; "{{" stays "{". Throws UsageError for an unknown name.
 std::string substitute(const std::string& text, const std::map<std::string, std::string>& values);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "core/error.h"
 #include "core/files.h"
@@ -24,6 +26,10 @@ const char* state_name(StepState state) {
       return "ran with another command";
     case StepState::kDone:
       return "done";
+    case StepState::kFailed:
+      return "failed";
+    case StepState::kLeftOut:
+      return "left out";
   }
   return "?";
 }
@@ -38,6 +44,11 @@ void print_experiment(const Experiment& experiment) {
                input.value ? "default " + *input.value : std::string("required"),
                core::wrap(input.help, 96, 6));
   }
+  for (const auto& [size, values] : experiment.sizes) {
+    std::vector<std::string> texts;
+    for (const auto& [name, value] : values) texts.push_back(name + "=" + value);
+    fmt::print("\n--size {}\n{}\n", size, core::wrap(core::join(texts, " "), 96, 6));
+  }
   fmt::print("\nsteps\n");
   for (const ExperimentStep& step : experiment.steps) {
     fmt::print("  {:<24} epvs {}\n", step.name, core::join(step.command, " "));
@@ -50,25 +61,50 @@ void print_experiment(const Experiment& experiment) {
   }
 }
 
-std::map<std::string, std::string> input_values(const Experiment& experiment,
-                                                const std::vector<std::string>& given) {
-  std::map<std::string, std::string> values;
+std::vector<std::string> names_of_inputs(const Experiment& experiment) {
   std::vector<std::string> names;
-  for (const ExperimentInput& input : experiment.inputs) {
-    names.push_back(input.name);
-    if (input.value) values[input.name] = *input.value;
-  }
-  for (const std::string& assignment : given) {
+  for (const ExperimentInput& input : experiment.inputs) names.push_back(input.name);
+  return names;
+}
+
+/// --input name=value, by name.
+std::map<std::string, std::string> given_inputs(const Experiment& experiment,
+                                                const std::vector<std::string>& assignments) {
+  const std::vector<std::string> names = names_of_inputs(experiment);
+  std::map<std::string, std::string> given;
+  for (const std::string& assignment : assignments) {
     const std::size_t equals = assignment.find('=');
     if (equals == std::string::npos) {
       throw core::UsageError(fmt::format("--input '{}' is not of the form name=value", assignment));
     }
     const std::string name = assignment.substr(0, equals);
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
+    if (std::ranges::find(names, name) == names.end()) {
       throw core::UsageError(fmt::format("experiment '{}' has no input '{}'{}", experiment.id, name,
                                          core::did_you_mean(name, names)));
     }
-    values[name] = assignment.substr(equals + 1);
+    given[name] = assignment.substr(equals + 1);
+  }
+  return given;
+}
+
+/// Given inputs before those of the size before defaults.
+std::map<std::string, std::string> input_values(const Experiment& experiment,
+                                                const std::map<std::string, std::string>& given,
+                                                const std::string& size) {
+  std::map<std::string, std::string> values = given;
+  if (!size.empty()) {
+    const auto found = experiment.sizes.find(size);
+    if (found == experiment.sizes.end()) {
+      std::vector<std::string> sizes;
+      for (const auto& [name, inputs] : experiment.sizes) sizes.push_back(name);
+      throw core::UsageError(
+          fmt::format("experiment '{}' has no size '{}'", experiment.id, size),
+          sizes.empty() ? "it has one size" : "its sizes: " + core::join(sizes, ", "));
+    }
+    values.insert(found->second.begin(), found->second.end());
+  }
+  for (const ExperimentInput& input : experiment.inputs) {
+    if (input.value) values.emplace(input.name, *input.value);
   }
   for (const ExperimentInput& input : experiment.inputs) {
     if (values.count(input.name) == 0) {
@@ -126,6 +162,11 @@ void ExperimentCommand::declare(core::CommandLine& line) {
       .unit("DIR");
   line.option("--input", &inputs_, "sets an input of the experiment; repeat for more")
       .unit("NAME=VALUE");
+  line.option(
+          "--size", &size_,
+          "smoke (seconds), small (two cores) or full (the paper's): defaults of the inputs, where "
+          "the experiment has sizes")
+      .unit("NAME");
   line.option("--recipes", &recipes_, "folder with *.experiment.toml files").unit("DIR");
 }
 
@@ -152,12 +193,15 @@ void ExperimentCommand::run(core::Context& context) {
     return;
   }
   if (out_.empty()) throw core::UsageError("--out is missing: the folder of the run");
-  std::map<std::string, std::string> values = input_values(experiment, inputs_);
+  const std::map<std::string, std::string> given = given_inputs(experiment, inputs_);
+  std::map<std::string, std::string> values = input_values(experiment, given, size_);
   values["recipes"] = recipes_.string();
   values["threads"] = std::to_string(context.threads);
   values["seed"] = std::to_string(context.seed);
   values["device"] = context.device;
-  Runner runner(experiment, out_, values);
+  std::set<std::string> given_names;
+  for (const auto& [name, value] : given) given_names.insert(name);
+  Runner runner(experiment, out_, values, given_names);
   if (action_ == "status" || context.dry_run) {
     for (const ExperimentStep& step : experiment.steps) {
       fmt::print("{:<26} {:<12} epvs {}\n", step.name, state_name(runner.state(step)),

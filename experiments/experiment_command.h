@@ -17,6 +17,7 @@ class ExperimentCommand : public core::Command {
   std::filesystem::path recipes_;
   std::filesystem::path out_;
   std::vector<std::string> inputs_;
+  std::string size_;
 };
 
 }  // namespace epvs::experiments

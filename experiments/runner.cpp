@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -31,17 +32,44 @@ fs::path program_of(const std::string& name) {
 }  // namespace
 
 Runner::Runner(const Experiment& experiment, fs::path out,
-               std::map<std::string, std::string> values)
-    : experiment_(experiment), out_(std::move(out)), values_(std::move(values)) {
+               std::map<std::string, std::string> values, std::set<std::string> given)
+    : experiment_(experiment),
+      out_(std::move(out)),
+      values_(std::move(values)),
+      given_(std::move(given)) {
   values_["out"] = out_.string();
+  for (const ExperimentInput& input : experiment_.inputs) {
+    std::string& value = values_.at(input.name);
+    value = substitute(value, {{"out", out_.string()}, {"recipes", values_.at("recipes")}});
+  }
 }
 
 std::vector<std::string> Runner::command(const ExperimentStep& step) const {
   std::vector<std::string> arguments;
   for (const std::string& argument : step.command) {
-    arguments.push_back(substitute(argument, values_));
+    const auto keep = [&](MatrixRow row) {
+      row.insert(step.row.begin(), step.row.end());
+      return failed_step(row) == nullptr;
+    };
+    for (const std::string& one : gather(argument, experiment_, keep)) {
+      arguments.push_back(substitute(one, values_));
+    }
   }
   return arguments;
+}
+
+const ExperimentStep* Runner::failed_step(const MatrixRow& row) const {
+  for (const ExperimentStep& step : experiment_.steps) {
+    const auto in_row = [&](const auto& entry) {
+      const auto found = row.find(entry.first);
+      return found != row.end() && found->second == entry.second;
+    };
+    if (step.may_fail && std::ranges::all_of(step.row, in_row) &&
+        fs::exists(stamp(step, ".failed.json"))) {
+      return &step;
+    }
+  }
+  return nullptr;
 }
 
 fs::path Runner::stamp(const ExperimentStep& step, const char* ending) const {
@@ -52,6 +80,10 @@ StepState Runner::state(const ExperimentStep& step) const {
   const auto same_command = [&](const fs::path& path) {
     return core::read_json(path).value("command", std::vector<std::string>{}) == command(step);
   };
+  if (given_.contains(step.unless)) return StepState::kLeftOut;
+  const fs::path failed = stamp(step, ".failed.json");
+  if (fs::exists(failed)) return same_command(failed) ? StepState::kFailed : StepState::kChanged;
+  if (failed_step(step.row) != nullptr) return StepState::kLeftOut;
   const fs::path done = stamp(step, ".done.json");
   const fs::path started = stamp(step, ".started.json");
   if (fs::exists(done)) return same_command(done) ? StepState::kDone : StepState::kChanged;
@@ -90,9 +122,9 @@ void Runner::fail(const std::vector<std::string>& arguments, const ExperimentSte
 
 void Runner::check(core::Log& log) const {
   const core::ScratchFolder folder("epvs-experiment");
-  Runner trial(experiment_, folder.path(), values_);
+  Runner trial(experiment_, folder.path(), values_, given_);
   for (const ExperimentStep& step : experiment_.steps) {
-    if (step.check == StepCheck::kNone) continue;
+    if (step.check == StepCheck::kNone || trial.state(step) == StepState::kLeftOut) continue;
     std::vector<std::string> arguments = trial.command(step);
     if (step.check == StepCheck::kDryRun) arguments.emplace_back("--dry-run");
     arguments.emplace_back("--quiet");
@@ -106,8 +138,38 @@ void Runner::check(core::Log& log) const {
   }
 }
 
+void Runner::run_step(const ExperimentStep& step, const std::vector<std::string>& more,
+                      core::Log& log) {
+  std::vector<std::string> arguments = command(step);
+  Json record = {{"command", arguments}, {"version", core::kVersion}};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  log.debug("epvs {}", core::join(arguments, " "));
+  fs::remove(stamp(step, ".done.json"));
+  fs::remove(stamp(step, ".failed.json"));
+  core::write_json(stamp(step, ".started.json"), record);
+  const auto begin = std::chrono::steady_clock::now();
+  const int code = start(arguments, step);
+  record["seconds"] =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  record["finished"] = core::utc_now();
+  // A command that was stopped (128 + signal) or misused (2, 3) says nothing about its method.
+  const bool is_result = step.may_fail && code == static_cast<int>(core::ExitCode::kRuntime);
+  if (is_result) {
+    log.warning("step '{}' failed, which is a result: its later steps are left out", step.name);
+    core::write_json(stamp(step, ".failed.json"), record);
+    return;
+  }
+  if (code == static_cast<int>(core::ExitCode::kPartial)) {
+    log.warning("step '{}' ended with exit code 4: some participants failed", step.name);
+  } else if (code != 0) {
+    fail(arguments, step, code,
+         "its message stands above; mend the cause and run the same command again: finished "
+         "steps are kept");
+  }
+  core::write_json(stamp(step, ".done.json"), record);
+}
+
 void Runner::run(bool force, core::Log& log) {
-  using Clock = std::chrono::steady_clock;
   double open_minutes = 0;
   for (const ExperimentStep& step : experiment_.steps) {
     const StepState now = state(step);
@@ -116,56 +178,46 @@ void Runner::run(bool force, core::Log& log) {
           fmt::format("step '{}' was run with another command in {}", step.name, out_.string()),
           "choose another --out, or give --force to run it and all later steps again");
     }
-    if (now != StepState::kDone) open_minutes += step.minutes;
+    if (now == StepState::kOpen || now == StepState::kUnfinished) open_minutes += step.minutes;
   }
   double expected_done = 0;
   double spent = 0;
   bool again = false;
   for (std::size_t i = 0; i < experiment_.steps.size(); ++i) {
     const ExperimentStep& step = experiment_.steps[i];
+    const std::string place = fmt::format("[{}/{}] {}", i + 1, experiment_.steps.size(), step.name);
     const StepState now = state(step);
+    if (now == StepState::kLeftOut) continue;
+    if (now == StepState::kFailed && !again) {
+      log.info("{}: failed before, which is a result", place);
+      continue;
+    }
     if (now == StepState::kDone && !again) {
-      log.info("[{}/{}] {}: done before", i + 1, experiment_.steps.size(), step.name);
+      log.info("{}: done before", place);
       if (step.show) print_output(step);
       continue;
     }
     again = again || now == StepState::kChanged;
     const double pace = expected_done > 0 ? spent / expected_done : 1.0;
-    log.info("[{}/{}] {} | about {} left in all", i + 1, experiment_.steps.size(), step.name,
+    log.info("{} | about {} left in all", place,
              core::format_duration(60 * pace * std::max(0.0, open_minutes - expected_done)));
-    std::vector<std::string> arguments = command(step);
-    const Json record = {{"command", arguments}, {"version", core::kVersion}};
+    std::vector<std::string> more;
     if (now == StepState::kUnfinished) {
-      arguments.insert(arguments.end(), step.retry.begin(), step.retry.end());
+      more = step.retry;
     } else if (again) {
-      arguments.emplace_back("--force");
+      more = {"--force"};
     }
-    log.debug("epvs {}", core::join(arguments, " "));
-    fs::remove(stamp(step, ".done.json"));
-    core::write_json(stamp(step, ".started.json"), record);
-    const auto begin = Clock::now();
-    const int code = start(arguments, step);
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-    if (code == static_cast<int>(core::ExitCode::kPartial)) {
-      log.warning("step '{}' ended with exit code 4: some participants failed", step.name);
-    } else if (code != 0) {
-      fail(arguments, step, code,
-           "its message stands above; mend the cause and run the same command again: finished "
-           "steps are kept");
-    }
-    Json done = record;
-    done["seconds"] = seconds;
-    done["finished"] = core::utc_now();
-    core::write_json(stamp(step, ".done.json"), done);
+    const auto begin = std::chrono::steady_clock::now();
+    run_step(step, more, log);
     expected_done += step.minutes;
-    spent += seconds / 60;
+    spent += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / 60;
   }
 }
 
 core::Table Runner::published_and_measured() const {
   const core::Table metrics = core::Table::read(substitute(experiment_.metrics, values_));
   core::Table facing({"table", "region", "reference", "scorer", "metric", "n", "published",
-                      "measured", "ci_low", "ci_high"});
+                      "measured", "ci_low", "ci_high", "note"});
   for (const PublishedValue& value : experiment_.published) {
     const std::string reference = substitute(value.reference, values_);
     const std::string scorer = substitute(value.scorer, values_);
@@ -178,7 +230,13 @@ core::Table Runner::published_and_measured() const {
                                       core::format_number(value.value),
                                       core::kMissing,
                                       core::kMissing,
+                                      core::kMissing,
                                       core::kMissing};
+    for (const auto& [name, scorers] : experiment_.matrix) {
+      if (std::ranges::find(scorers, value.scorer) == scorers.end()) continue;
+      const ExperimentStep* failed = failed_step({{name, value.scorer}});
+      if (failed != nullptr) cells[10] = "step " + failed->name + " failed";
+    }
     for (std::size_t row = 0; row < metrics.rows(); ++row) {
       if (metrics.cell(row, "region") == value.region && metrics.cell(row, "group") == "all" &&
           metrics.cell(row, "reference") == reference && metrics.cell(row, "scorer") == scorer &&

@@ -24,27 +24,48 @@ Experiment parse(const TemporaryFolder& folder, const std::string& text) {
   return Experiment::read(folder / "t.experiment.toml");
 }
 
-TEST(Recipe, ForeachBecomesOneStepPerRow) {
+const std::string kMatrix = R"(
+[variables]
+inputs = ["--cohort", "{cohort}", "--name", "{net}"]
+[matrix]
+net = [{net = "a", features = 16, set = []}, {net = "b", features = 32, set = ["--set", "x=1"]}]
+region = ["bg", "cso"]
+)";
+
+TEST(Recipe, AStepGoesThroughListsOfTheMatrix) {
   const TemporaryFolder folder;
   const Experiment recipe = parse(folder, std::string(kHead) + R"(
-[inputs.n]
-help = "how many"
-default = "3"
+[inputs.cohort]
+help = "a cohort"
+default = "{out}/c.h5"
+)" + kMatrix + R"(
 [[step]]
-name = "train-{net}"
+name = "train-{net}-{region}"
+each = ["net", "region"]
 minutes = 2.5
 retry = ["--resume"]
-command = ["train", "{recipes}/{net}.toml", "{features}", "{{x}", "{set...}"]
-foreach = [{net = "a", features = 16, set = []}, {net = "b", features = 32, set = ["--set", "x=1"]}]
+command = ["train", "{recipes}/{net}.toml", "{features}", "{{x}", "{set...}", "{inputs...}"]
+[[step]]
+name = "eval-{region}"
+each = ["region"]
+command = ["eval", "{out}/{net*}-{region}.tsv", "{net*}"]
+[[step]]
+name = "all"
+command = ["eval", "{net*}-{region*}"]
 )");
-  ASSERT_EQ(recipe.steps.size(), 2U);
-  EXPECT_EQ(recipe.steps[1].name, "train-b");
-  EXPECT_EQ(recipe.steps[1].minutes, 2.5);
-  EXPECT_EQ(recipe.steps[1].retry, std::vector<std::string>{"--resume"});
-  const Runner runner(recipe, folder / "out", {{"recipes", "R"}});
-  EXPECT_EQ(runner.command(recipe.steps[1]),
-            (std::vector<std::string>{"train", "R/b.toml", "32", "{x}", "--set", "x=1"}));
-  EXPECT_EQ(runner.command(recipe.steps[0]).size(), 4U);
+  ASSERT_EQ(recipe.steps.size(), 7U);
+  EXPECT_EQ(recipe.steps[1].name, "train-a-cso");
+  EXPECT_EQ(recipe.steps[2].name, "train-b-bg");
+  EXPECT_EQ(recipe.steps[2].minutes, 2.5);
+  EXPECT_EQ(recipe.steps[2].retry, std::vector<std::string>{"--resume"});
+  const Runner runner(recipe, "O", {{"recipes", "R"}, {"cohort", "{out}/c.h5"}}, {});
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(runner.command(recipe.steps[2]), (Words{"train", "R/b.toml", "32", "{x}", "--set",
+                                                    "x=1", "--cohort", "O/c.h5", "--name", "b"}));
+  EXPECT_EQ(runner.command(recipe.steps[0]).size(), 8U);
+  EXPECT_EQ(runner.command(recipe.steps[5]),
+            (Words{"eval", "O/a-cso.tsv", "O/b-cso.tsv", "a", "b"}));
+  EXPECT_EQ(runner.command(recipe.steps[6]), (Words{"eval", "a-bg", "a-cso", "b-bg", "b-cso"}));
 }
 
 TEST(Recipe, RefusesWhatItDoesNotKnow) {
@@ -62,9 +83,24 @@ TEST(Recipe, RefusesWhatItDoesNotKnow) {
   refuse(std::string(kHead) + step + step, {"two steps are named 'a'"});
   refuse("id = \"t\"\n", {"'title' is missing"});
   refuse(std::string(kHead) + step +
-             "[[published]]\ntable=\"a\"\nregion=\"bg\"\nreference=\"r\"\nscorer=\"s\"\n"
-             "metric=\"pearson\"\nvalue=1.0\n",
+             "[[published]]\ntable=\"a\"\nregion=\"bg\"\nreference=\"r\"\n"
+             "metrics=[\"pearson\"]\nrows=[[\"s\", 1.0]]\n",
          {"'metrics' must name"});
+  refuse(std::string(kHead) + step +
+             "[[published]]\ntable=\"a\"\nregion=\"bg\"\nreference=\"r\"\n"
+             "metrics=[\"pearson\", \"mae\"]\nrows=[[\"s\", 1.0]]\n",
+         {"[\"s\",1.0] must be a scorer and a number for each of pearson, mae"});
+  refuse(std::string(kHead) + kMatrix + step + "each = [\"nett\"]\n",
+         {"[matrix] has no 'nett'", "did you mean 'net'"});
+  refuse(std::string(kHead) + "[matrix]\nnet = [{set = \"x\"}]\n" + step, {"has no 'net'"});
+  refuse(std::string(kHead) + "[matrix]\nnet = [\"a\", \"a\"]\n" + step, {"has 'a' twice"});
+  refuse(std::string(kHead) + step + "unless = \"cohort\"\n", {"there is no input 'cohort'"});
+  refuse(std::string(kHead) + "[sizes.small]\nn = \"1\"\n" + step, {"there is no input 'n'"});
+  refuse(std::string(kHead) + "[inputs.seed]\nhelp = \"x\"\n" + step, {"cannot be named 'seed'"});
+  for (const char* name : {"../../x", "a/b", ".a"}) {
+    refuse(std::string(kHead) + "[[step]]\nname = \"" + name + "\"\ncommand = [\"x\"]\n",
+           {"is no name for a step", "no slash"});
+  }
   refuse("recipe_version = 99\n" + std::string(kHead) + step, {"recipe_version = 99"});
 }
 
@@ -85,7 +121,7 @@ TEST(Recipe, EveryShippedRecipeIsReadable) {
     std::map<std::string, std::string> values = {
         {"recipes", "R"}, {"threads", "1"}, {"seed", "1"}, {"device", "cpu"}};
     for (const ExperimentInput& input : recipe.inputs) values[input.name] = "x";
-    const Runner runner(recipe, "out", values);
+    const Runner runner(recipe, "out", values, {});
     for (const ExperimentStep& step : recipe.steps) EXPECT_NO_THROW(runner.command(step)) << id;
   }
 }
@@ -207,6 +243,95 @@ command = ["experiment", "show", "{shown}", "--recipes", "{recipes}"]
   EXPECT_NE(missing.exit_code, 0);
 }
 
+/// A step per output; the one below /proc cannot be written and fails with exit code 1.
+class RunnerMatrixTest : public RunnerTest {
+ protected:
+  void SetUp() override {
+    core::write_text(folder_ / "people.tsv", "participant_id\nsub-1\nsub-2\nsub-3\nsub-4\nsub-5\n");
+    core::write_text(folder_ / "t.experiment.toml", std::string(kHead) + R"(
+metrics = "{out}/metrics.tsv"
+[inputs.people]
+help = "a table"
+default = "{out}/made.tsv"
+[inputs.number]
+help = "a number"
+default = "1"
+[sizes.small]
+number = "7"
+[matrix]
+where = [{where = "good", to = "{out}"}, {where = "bad", to = "/proc/none"}]
+[[step]]
+name = "make"
+unless = "people"
+command = ["experiment", "list", "--recipes", "{recipes}"]
+[[step]]
+name = "split-{where}"
+each = ["where"]
+may_fail = true
+command = ["split", "{people}", "--out", "{to}/{where}.tsv", "--test", "1", "--seed", "{number}"]
+[[step]]
+name = "again-{where}"
+each = ["where"]
+command = ["split", "{out}/{where}.tsv", "--out", "{out}/again.tsv", "--test", "1"]
+[[step]]
+name = "show"
+command = ["experiment", "show", "t", "--recipes", "{recipes}", "--out", "{where*}"]
+[[published]]
+table = "T"
+region = "bg"
+reference = "r"
+metrics = ["mae"]
+rows = [["good", 1], ["bad", 2]]
+)");
+    core::write_text(folder_ / "out/metrics.tsv",
+                     "region\tgroup\tn\treference\tscorer\tmetric\tparameter\testimate\tci_low\t"
+                     "ci_high\nbg\tall\t9\tr\tgood\tmae\tn/a\t0.5\t0\t1\n");
+  }
+  tests::CommandResult call(const std::string& action, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {
+        "experiment", action, "t", "--recipes", folder_.path(), "--out", folder_ / "out"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_epvs(arguments);
+  }
+};
+
+TEST_F(RunnerMatrixTest, AFailureThatMayBeIsAResultAndItsRowIsLeftOut) {
+  const std::vector<std::string> input = {"--input", "people=" + (folder_ / "people.tsv").string()};
+  const auto result = call("run", input);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.err.find("step 'split-bad' failed, which is a result"), std::string::npos);
+  EXPECT_TRUE(fs::exists(folder_ / "out/again.tsv"));
+  const core::Table facing = core::Table::read(folder_ / "out/published_and_measured.tsv");
+  EXPECT_EQ(facing.cell(0, "measured"), "0.5");
+  EXPECT_EQ(facing.cell(1, "measured"), "n/a");
+  EXPECT_EQ(facing.cell(1, "note"), "step split-bad failed");
+  std::map<std::string, std::string> states;
+  for (const std::string& line : core::split(call("status", input).out, '\n')) {
+    if (!line.empty()) states[line.substr(0, line.find(' '))] = line;
+  }
+  const auto expect_state = [&](const std::string& step, const std::string& state) {
+    EXPECT_NE(states[step].find(" " + state + " "), std::string::npos) << states[step];
+  };
+  expect_state("make", "left out");
+  expect_state("split-good", "done");
+  expect_state("split-bad", "failed");
+  expect_state("again-bad", "left out");
+  expect_state("show", "done");
+  EXPECT_NE(states["show"].find("--out good"), std::string::npos) << "without the failed value";
+  EXPECT_EQ(states["show"].find("bad"), std::string::npos);
+  EXPECT_NE(call("run", input).err.find("split-bad: failed before"), std::string::npos);
+}
+
+TEST_F(RunnerMatrixTest, SizesAndInputsDecideWhatIsMade) {
+  const std::string small = call("status", {"--size", "small"}).out;
+  EXPECT_NE(small.find("--seed 7"), std::string::npos) << small;
+  EXPECT_NE(small.find((folder_ / "out/made.tsv").string()), std::string::npos) << small;
+  EXPECT_EQ(small.find("left out"), std::string::npos);
+  const std::string given = call("status", {"--size", "small", "--input", "number=9"}).out;
+  EXPECT_NE(given.find("--seed 9"), std::string::npos) << given;
+  tests::expect_result(call("status", {"--size", "big"}), 2, {"no size 'big'", "small"});
+}
+
 TEST(ExperimentCommand, ExamplesNameTheInputsOfTheirRecipes) {
   const auto recipes = find_recipes(tests::source_folder() / "experiments" / "recipes");
   const auto help = run_epvs({"experiment", "--help"});
@@ -241,7 +366,7 @@ TEST_F(RunnerTest, PublishedValuesStandBesideTheMeasuredOnes) {
   recipe.metrics = "{out}/metrics.tsv";
   recipe.published = {{"P2 Table 2", "bg", "{rater}", "net", "pearson", 0.31},
                       {"P2 Table 2", "bg", "{rater}", "cnn", "pearson", 0.25}};
-  const Runner runner(recipe, folder_.path(), {{"rater", "r1"}});
+  const Runner runner(recipe, folder_.path(), {{"rater", "r1"}}, {});
   const core::Table facing = runner.published_and_measured();
   EXPECT_EQ(facing.cell(0, "n"), "76");
   EXPECT_EQ(facing.cell(0, "published"), "0.31");
