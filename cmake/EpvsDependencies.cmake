@@ -33,7 +33,7 @@ if(NOT EPVS_WITH_ITK STREQUAL "OFF")
   # Debian's ITK configuration talks at length.
   set(CMAKE_MESSAGE_LOG_LEVEL WARNING)
   find_package(ITK 5.2 QUIET CONFIG COMPONENTS
-               ITKCommon ITKImageGrid ITKThresholding ITKBiasCorrection)
+               ITKCommon ITKImageGrid ITKThresholding ITKBiasCorrection ITKImageFeature)
   unset(CMAKE_MESSAGE_LOG_LEVEL)
   set(EPVS_HAS_ITK ${ITK_FOUND})
   if(EPVS_WITH_ITK STREQUAL "ON" AND NOT ITK_FOUND)
@@ -46,6 +46,20 @@ if(EPVS_HAS_ITK)
   target_include_directories(epvs_itk SYSTEM INTERFACE ${ITK_INCLUDE_DIRS})
   target_link_directories(epvs_itk INTERFACE ${ITK_LIBRARY_DIRS})
   target_link_libraries(epvs_itk INTERFACE ${ITK_LIBRARIES})
+endif()
+
+# EPVS_HAS_OPENCV: the method sift of epvs baseline. Two modules; OpenCV's own configuration wants all.
+set(EPVS_HAS_OPENCV OFF)
+find_path(EPVS_OPENCV_DIR opencv2/features2d.hpp PATH_SUFFIXES opencv4)
+find_library(EPVS_OPENCV_CORE_LIB opencv_core)
+find_library(EPVS_OPENCV_FEATURES_LIB opencv_features2d)
+find_library(EPVS_OPENCV_ML_LIB opencv_ml)
+if(EPVS_OPENCV_DIR AND EPVS_OPENCV_CORE_LIB AND EPVS_OPENCV_FEATURES_LIB AND EPVS_OPENCV_ML_LIB)
+  set(EPVS_HAS_OPENCV ON)
+  add_library(epvs_opencv INTERFACE)
+  target_include_directories(epvs_opencv SYSTEM INTERFACE "${EPVS_OPENCV_DIR}")
+  target_link_libraries(epvs_opencv INTERFACE "${EPVS_OPENCV_CORE_LIB}" "${EPVS_OPENCV_FEATURES_LIB}"
+                        "${EPVS_OPENCV_ML_LIB}")
 endif()
 
 set(EPVS_HAS_TORCH OFF)
@@ -145,7 +159,8 @@ endif()
 
 function(epvs_print_summary)
   message(STATUS "epvs ${PROJECT_VERSION} (${EPVS_GIT_COMMIT}), ${CMAKE_BUILD_TYPE}")
-  message(STATUS "  ITK (N4 in prepare):             ${EPVS_HAS_ITK} ${ITK_VERSION}")
+  message(STATUS "  ITK (N4, vesselness):            ${EPVS_HAS_ITK} ${ITK_VERSION}")
+  message(STATUS "  OpenCV (baseline sift):          ${EPVS_HAS_OPENCV}")
   message(STATUS "  LibTorch (models, infer, train): ${EPVS_HAS_TORCH} ${Torch_VERSION}, CUDA ${CUDA_VERSION}")
   message(STATUS "  several processes (c10d): Gloo ${EPVS_HAS_GLOO}, NCCL ${EPVS_HAS_NCCL}")
   message(STATUS "  tests: ${EPVS_BUILD_TESTS}, "

@@ -59,12 +59,12 @@ class CentredProblem {
 
 /// (examples, K), double.
 Eigen::MatrixXd features_of(models::Network& network, const models::VolumeSource& source,
-                            const std::vector<Example>& examples, std::int64_t batch_size,
+                            const std::vector<data::Example>& examples, std::int64_t batch_size,
                             torch::Device device, const std::function<void()>& after_batch) {
   const torch::NoGradGuard no_grad;
   network.eval();
   std::vector<std::size_t> rows;
-  for (const Example& example : examples) rows.push_back(example.row);
+  for (const data::Example& example : examples) rows.push_back(example.row);
   models::BatchLoader loader(
       source, models::make_batches(rows, static_cast<std::size_t>(batch_size)), device);
   Eigen::MatrixXd features(static_cast<Eigen::Index>(rows.size()),
@@ -129,7 +129,7 @@ RidgeFit fit_ridge(const Eigen::MatrixXd& features, const Eigen::VectorXd& label
 }
 
 RidgeFit fit_output(models::Network& network, const models::VolumeSource& source,
-                    const std::vector<Example>& examples, std::int64_t batch_size,
+                    const std::vector<data::Example>& examples, std::int64_t batch_size,
                     torch::Device device, bool keep_close,
                     const std::function<void()>& after_batch) {
   const Eigen::MatrixXd features =
@@ -142,7 +142,7 @@ RidgeFit fit_output(models::Network& network, const models::VolumeSource& source
     prior = Eigen::Map<const Eigen::VectorXd>(now.data_ptr<double>(), now.numel());
   }
   Eigen::VectorXd labels(features.rows());
-  std::ranges::transform(examples, labels.begin(), &Example::label);
+  std::ranges::transform(examples, labels.begin(), &data::Example::label);
   const RidgeFit fit = fit_ridge(features, labels, prior);
   weight.copy_(
       torch::from_blob(const_cast<double*>(fit.weights.data()), weight.sizes(), torch::kDouble));

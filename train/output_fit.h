@@ -5,10 +5,10 @@
 #include <functional>
 #include <vector>
 
+#include "data/cohort/examples.h"
 #include "models/cohort_tensors.h"
 #include "models/network.h"
 #include "models/torch.h"
-#include "train/examples.h"
 
 namespace epvs::train {
 
@@ -39,7 +39,7 @@ RidgeFit fit_ridge(const Eigen::MatrixXd& features, const Eigen::VectorXd& label
 /// `after_batch` is called after each batch of `batch_size` and may throw.
 RidgeFit fit_output(
     models::Network& network, const models::VolumeSource& source,
-    const std::vector<Example>& examples, std::int64_t batch_size, torch::Device device,
+    const std::vector<data::Example>& examples, std::int64_t batch_size, torch::Device device,
     bool keep_close, const std::function<void()>& after_batch = [] {});
 
 }  // namespace epvs::train

@@ -10,7 +10,7 @@ namespace epvs::train {
 
 namespace {
 
-void set_input(const data::CohortReader& cohort, const Examples& examples, Recipe& recipe) {
+void set_input(const data::CohortReader& cohort, const data::Examples& examples, Recipe& recipe) {
   const data::Shape& crop = cohort.options(examples.region).crop_voxels;
   recipe.train.region = examples.region;
   recipe.network.input_zyx = {crop[2], crop[1], crop[0]};
@@ -18,8 +18,8 @@ void set_input(const data::CohortReader& cohort, const Examples& examples, Recip
 
 }  // namespace
 
-void resolve_recipe(const data::CohortReader& cohort, const Examples& examples, Recipe& recipe,
-                    core::Log& log) {
+void resolve_recipe(const data::CohortReader& cohort, const data::Examples& examples,
+                    Recipe& recipe, core::Log& log) {
   set_input(cohort, examples, recipe);
   models::NetworkOptions& network = recipe.network;
   network.residual = network.concatenates() ? models::Residual::kConcat
@@ -40,7 +40,7 @@ void resolve_recipe(const data::CohortReader& cohort, const Examples& examples, 
 }
 
 void resolve_recipe_for_weights(const std::filesystem::path& weights,
-                                const data::CohortReader& cohort, const Examples& examples,
+                                const data::CohortReader& cohort, const data::Examples& examples,
                                 Recipe& recipe, core::ParameterTable& table, core::Log& log) {
   const models::WeightsMetadata metadata = models::read_weights_metadata(weights);
   core::Json network = metadata.network.to_json();

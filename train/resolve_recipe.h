@@ -6,7 +6,7 @@
 
 #include "core/log.h"
 #include "data/cohort/cohort.h"
-#include "train/examples.h"
+#include "data/cohort/examples.h"
 #include "train/options.h"
 
 namespace epvs::train {
@@ -14,15 +14,15 @@ namespace epvs::train {
 /// Without --init: the size of the input, and the start of the last bias and the constant of the
 /// pooling where the recipe takes them from the data. Warns when the network of a paper is given
 /// other inputs than in that paper.
-void resolve_recipe(const data::CohortReader& cohort, const Examples& examples, Recipe& recipe,
-                    core::Log& log);
+void resolve_recipe(const data::CohortReader& cohort, const data::Examples& examples,
+                    Recipe& recipe, core::Log& log);
 
 /// With --init: the network is that of the weights; what the recipe leaves out is taken from them.
 /// `table` holds the parameters of `recipe`. Throws core::UsageError naming every parameter of the
 /// network that the recipe states otherwise, with both values, and core::InputError for a cohort
 /// that was prepared otherwise; warns of another source of labels.
 void resolve_recipe_for_weights(const std::filesystem::path& weights,
-                                const data::CohortReader& cohort, const Examples& examples,
+                                const data::CohortReader& cohort, const data::Examples& examples,
                                 Recipe& recipe, core::ParameterTable& table, core::Log& log);
 
 }  // namespace epvs::train

@@ -65,7 +65,7 @@ void TrainCommand::preview(core::Context& context) {
   }
   core::refuse_existing(preview_, context.force);
   const data::CohortReader cohort(cohort_);
-  const std::string region = choose_region(cohort, recipe_.train.region);
+  const std::string region = data::choose_region(cohort, recipe_.train.region);
   const models::CohortSource source(cohort, region);
   constexpr std::size_t kScans = 4;
   constexpr int kDraws = 6;
@@ -103,7 +103,7 @@ void TrainCommand::require_inputs() {
   if (!init_.empty()) init_ = core::find_weights(init_);
 }
 
-Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& examples,
+Json TrainCommand::identity(const data::CohortReader& cohort, const data::Examples& examples,
                             std::uint64_t seed, int threads, const torch::Device& device,
                             const ProcessGroup& group) const {
   Json identity{{"recipe", table_.to_json()},
@@ -122,14 +122,15 @@ Json TrainCommand::identity(const data::CohortReader& cohort, const Examples& ex
   return identity.flatten();
 }
 
-void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool is_first) const {
+void TrainCommand::write_scores(Trainer& trainer, const data::Examples& examples,
+                                bool is_first) const {
   const std::string scorer =
       scorer_.empty() ? core::to_text(recipe_.network.architecture) : scorer_;
   core::Table table({"participant_id", "session_id", "region", "fold", "repeat", scorer});
   for (const auto* part : {&examples.validation, &examples.test}) {
     const std::vector<double> scores = trainer.predict(*part);
     for (std::size_t i = 0; i < part->size(); ++i) {
-      const Example& example = (*part)[i];
+      const data::Example& example = (*part)[i];
       table.add_row({example.participant_id, example.session_id, examples.region,
                      std::to_string(fold_), std::to_string(repeat_),
                      core::format_float(scores[i])});
@@ -138,7 +139,8 @@ void TrainCommand::write_scores(Trainer& trainer, const Examples& examples, bool
   if (is_first) table.write(out_ / "scores.tsv");
 }
 
-void TrainCommand::require_trainable(const Examples& examples, const ProcessGroup& group) const {
+void TrainCommand::require_trainable(const data::Examples& examples,
+                                     const ProcessGroup& group) const {
   const bool patient = recipe_.train.patience > 0;
   if (examples.validation.empty() && (patient || recipe_.train.schedule == Schedule::kPlateau)) {
     throw core::UsageError(
@@ -203,7 +205,7 @@ void TrainCommand::run(core::Context& context) {
   }
 }
 
-TrainingJob TrainCommand::make_job(const data::CohortReader& cohort, const Examples& examples,
+TrainingJob TrainCommand::make_job(const data::CohortReader& cohort, const data::Examples& examples,
                                    const Json& identity, std::uint64_t seed,
                                    const torch::Device& device) const {
   TrainingJob job;
@@ -228,7 +230,7 @@ TrainingJob TrainCommand::make_job(const data::CohortReader& cohort, const Examp
   return job;
 }
 
-void TrainCommand::begin(core::Context& context, const Examples& examples,
+void TrainCommand::begin(core::Context& context, const data::Examples& examples,
                          const torch::Device& device, int threads, ProcessGroup& group) const {
   if (!group.is_first()) return;
   if (!context.dry_run) {
@@ -244,7 +246,7 @@ void TrainCommand::begin(core::Context& context, const Examples& examples,
   for (int rank = 0; group.has_others() && rank < group.size(); ++rank) {
     context.log.info("{}", group.name(rank));
   }
-  describe_examples(examples, context.log);
+  data::describe_examples(examples, context.log);
 }
 
 void TrainCommand::train(core::Context& context, ProcessGroup& group) {
@@ -261,9 +263,10 @@ void TrainCommand::train(core::Context& context, ProcessGroup& group) {
   if (group.is_first() && !resume_) make_room(out_, context.force, context.dry_run);
   resumed = group.largest({resumed ? 1.0 : 0.0}).front() > 0;
   const data::CohortReader cohort(cohort_);
-  const Examples examples = collect_examples(cohort, choose_region(cohort, recipe_.train.region),
-                                             core::ScoresTable::read(scores_, {target_}), target_,
-                                             core::Splits::read(splits_), repeat_, fold_);
+  const data::Examples examples =
+      data::collect_examples(cohort, data::choose_region(cohort, recipe_.train.region),
+                             core::ScoresTable::read(scores_, {target_}), target_,
+                             core::Splits::read(splits_), repeat_, fold_);
   require_trainable(examples, group);
   const Json own_identity = identity(cohort, examples, context.seed, threads, device, group);
   group.require_equal(comparable(own_identity, device));

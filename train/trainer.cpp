@@ -102,7 +102,7 @@ void Trainer::train_epoch(StepReport& steps) {
   models::BatchLoader loader(source_, plan.own_rows(group_, state_.batch), job_.device);
   optimizer_->zero_grad();
   for (std::int64_t i = state_.batch; i < plan.size(); ++i) {
-    const std::vector<const Example*>& batch = plan.batch(i);
+    const std::vector<const data::Example*>& batch = plan.batch(i);
     torch::Tensor volumes;
     if (group_.share(batch.size()).size() > 0) {
       const models::Timed timed(job_.profile, "data");
@@ -172,8 +172,8 @@ void Trainer::write_epoch(const EpochRow& row) {
 
 void Trainer::show_network(const EpochRow& row) {
   monitor_->weights(*network_, row.epoch);
-  const Example& shown = job_.examples.validation.empty() ? job_.examples.train.front()
-                                                          : job_.examples.validation.front();
+  const data::Example& shown = job_.examples.validation.empty() ? job_.examples.train.front()
+                                                                : job_.examples.validation.front();
   const auto type = network_->parameters().front().scalar_type();
   monitor_->attention(*network_, source_.volume(shown.row).to(job_.device, type),
                       job_.preprocessing.spacing_mm, row.epoch);
@@ -181,7 +181,7 @@ void Trainer::show_network(const EpochRow& row) {
 
 void Trainer::validate(EpochRow& row) {
   const models::Timed timed(job_.profile, "validation");
-  const std::vector<Example>& examples = job_.examples.validation;
+  const std::vector<data::Example>& examples = job_.examples.validation;
   const double label_sd =
       fill_validation(row, examples, scores_of(*network_, examples, job_.recipe.train.precision),
                       job_.recipe.train.loss, state_.tukey_scale);
@@ -224,7 +224,7 @@ void Trainer::answer_signals() {
 }
 
 std::vector<double> Trainer::scores_of(models::Network& network,
-                                       const std::vector<Example>& examples,
+                                       const std::vector<data::Example>& examples,
                                        models::Precision precision) {
   const auto size = static_cast<std::size_t>(job_.recipe.train.batch_size);
   // Whole batches are dealt out, so that each score is computed as one process would.
@@ -252,7 +252,7 @@ std::vector<double> Trainer::scores_of(models::Network& network,
   return group_.gather(scores, group_.share(batches, 0).size() * size);
 }
 
-std::vector<double> Trainer::predict(const std::vector<Example>& examples) {
+std::vector<double> Trainer::predict(const std::vector<data::Example>& examples) {
   EPVS_ASSERT(best_);
   return scores_of(*best_, examples, models::Precision::kFloat32);
 }

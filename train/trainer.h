@@ -10,12 +10,12 @@
 
 #include "core/log.h"
 #include "core/stop.h"
+#include "data/cohort/examples.h"
 #include "models/cohort_tensors.h"
 #include "models/profile.h"
 #include "models/weights.h"
 #include "train/checkpoint.h"
 #include "train/distributed/process_group.h"
-#include "train/examples.h"
 #include "train/monitor.h"
 #include "train/optimizer.h"
 #include "train/options.h"
@@ -28,7 +28,7 @@ namespace epvs::train {
 /// All that decides a training. `recipe` is resolved: input size, bias_init and pool_scale are set.
 struct TrainingJob {
   Recipe recipe;
-  Examples examples;
+  data::Examples examples;
   data::PreprocessingOptions preprocessing;
   std::filesystem::path run_folder;
   std::optional<std::filesystem::path> init;  ///< weights to start from
@@ -71,7 +71,7 @@ class Trainer {
 
   /// Scores of these scans with the weights of the best epoch, after run(), in float32 as `epvs
   /// infer` gives them.
-  std::vector<double> predict(const std::vector<Example>& examples);
+  std::vector<double> predict(const std::vector<data::Example>& examples);
   /// Writes the best weights.
   void save_best(const std::filesystem::path& path);
 
@@ -93,7 +93,8 @@ class Trainer {
   double learning_rate(double epoch) const;
   TrainingStep::Moment moment() const;
   void answer_signals();
-  std::vector<double> scores_of(models::Network& network, const std::vector<Example>& examples,
+  std::vector<double> scores_of(models::Network& network,
+                                const std::vector<data::Example>& examples,
                                 models::Precision precision);
 
   // What is written and read again.

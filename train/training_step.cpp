@@ -24,7 +24,7 @@ bool is_memory_error(const c10::Error& error) {
 
 }  // namespace
 
-EpochPlan::EpochPlan(const std::vector<Example>& examples, const TrainOptions& options,
+EpochPlan::EpochPlan(const std::vector<data::Example>& examples, const TrainOptions& options,
                      std::uint64_t seed, std::int64_t epoch)
     : accumulate_(options.accumulate) {
   core::Random random(core::mix_seed(seed, {"order", epoch}));
@@ -86,7 +86,7 @@ TrainingStep::TrainingStep(models::Network& network, Optimizer& optimizer, const
 }
 
 TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
-                                              const std::vector<const Example*>& examples,
+                                              const std::vector<const data::Example*>& examples,
                                               double weight, const Moment& moment) {
   const ProcessGroup::Share own = group_.share(examples.size());
   if (own.size() == 0) return forward_backward({}, examples, weight, moment);
@@ -102,13 +102,13 @@ TrainingStep::Outcome TrainingStep::add_batch(const torch::Tensor& volumes,
 }
 
 torch::Tensor TrainingStep::augmented(torch::Tensor volumes,
-                                      const std::vector<const Example*>& examples,
+                                      const std::vector<const data::Example*>& examples,
                                       const Moment& moment) const {
   const models::Timed timed(profile_, "augmentation");
   const AugmentationOptions& augment = recipe_.augment;
   std::vector<SpatialTransform> transforms;
   std::vector<ClinicalTransform> clinical;
-  for (const Example* example : examples) {
+  for (const data::Example* example : examples) {
     transforms.push_back(draw_spatial(augment, moment.seed, moment.epoch, example->name()));
     clinical.push_back(draw_clinical(augment, moment.seed, moment.epoch, example->name()));
   }
@@ -125,11 +125,11 @@ torch::Tensor TrainingStep::scores_of(const torch::Tensor& volumes) {
   return network_.forward(volumes.to(optimizer_.parameters().front().value.scalar_type()));
 }
 
-TrainingStep::Outcome TrainingStep::forward_backward(const torch::Tensor& volumes,
-                                                     const std::vector<const Example*>& examples,
-                                                     double weight, const Moment& moment) {
+TrainingStep::Outcome TrainingStep::forward_backward(
+    const torch::Tensor& volumes, const std::vector<const data::Example*>& examples, double weight,
+    const Moment& moment) {
   std::vector<float> labels;
-  for (const Example* example : examples) {
+  for (const data::Example* example : examples) {
     labels.push_back(static_cast<float>(example->label));
   }
   const torch::Tensor targets = torch::tensor(labels).to(device_);

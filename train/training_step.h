@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/cohort/examples.h"
 #include "models/network.h"
 #include "models/precision.h"
 #include "models/profile.h"
 #include "models/torch.h"
 #include "train/distributed/process_group.h"
-#include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/options.h"
 
@@ -22,14 +22,14 @@ class EpochPlan {
  public:
   /// The order is a function of the seed and the epoch (counted from 0) alone. `examples` must
   /// outlive the plan.
-  EpochPlan(const std::vector<Example>& examples, const TrainOptions& options, std::uint64_t seed,
-            std::int64_t epoch);
+  EpochPlan(const std::vector<data::Example>& examples, const TrainOptions& options,
+            std::uint64_t seed, std::int64_t epoch);
 
   /// Batches of an epoch of `scans`.
   static std::int64_t batches_of(std::int64_t scans, std::int64_t batch_size);
   std::int64_t size() const { return std::ssize(batches_); }
   /// The whole batch, that of all processes together.
-  const std::vector<const Example*>& batch(std::int64_t i) const { return batches_[i]; }
+  const std::vector<const data::Example*>& batch(std::int64_t i) const { return batches_[i]; }
   /// Scans of the batch over the scans of all batches that make the same update.
   double weight(std::int64_t i) const;
   /// Is batch i the last of its update?
@@ -41,7 +41,7 @@ class EpochPlan {
 
  private:
   std::int64_t accumulate_;
-  std::vector<std::vector<const Example*>> batches_;
+  std::vector<std::vector<const data::Example*>> batches_;
 };
 
 /// Adds the gradients of batches and updates the weights. Holds nothing between two updates but
@@ -71,7 +71,7 @@ class TrainingStep {
   /// when it has none. The scores of all processes are put together before the loss, so that any
   /// loss is that of the whole batch. Throws core::RunError naming the first score or loss that is
   /// not finite, and when memory does not suffice: then the hint names a size that fits.
-  Outcome add_batch(const torch::Tensor& volumes, const std::vector<const Example*>& examples,
+  Outcome add_batch(const torch::Tensor& volumes, const std::vector<const data::Example*>& examples,
                     double weight, const Moment& moment);
   /// Sums the gradients over all processes, clips, updates the weights, clears the gradients;
   /// returns the norm of the gradient before clipping. Throws core::RunError naming the first
@@ -79,11 +79,11 @@ class TrainingStep {
   double update(double learning_rate, const Moment& moment);
 
  private:
-  torch::Tensor augmented(torch::Tensor volumes, const std::vector<const Example*>& examples,
+  torch::Tensor augmented(torch::Tensor volumes, const std::vector<const data::Example*>& examples,
                           const Moment& moment) const;
   torch::Tensor scores_of(const torch::Tensor& volumes);
   Outcome forward_backward(const torch::Tensor& volumes,
-                           const std::vector<const Example*>& examples, double weight,
+                           const std::vector<const data::Example*>& examples, double weight,
                            const Moment& moment);
   /// Returns the norm before clipping to train.clip_norm; 0 does not clip.
   double clip_gradients(const Moment& moment) const;

@@ -52,20 +52,21 @@ ValidationMetrics validation_metrics(const std::vector<double>& scores,
   return result;
 }
 
-std::vector<double> labels_of(const std::vector<Example>& examples) {
+std::vector<double> labels_of(const std::vector<data::Example>& examples) {
   std::vector<double> labels;
-  for (const Example& example : examples) labels.push_back(example.label);
+  for (const data::Example& example : examples) labels.push_back(example.label);
   return labels;
 }
 
 std::vector<double> score_examples(models::Network& network, const models::VolumeSource& source,
-                                   const std::vector<Example>& examples, std::int64_t batch_size,
-                                   torch::Device device, models::Precision precision,
+                                   const std::vector<data::Example>& examples,
+                                   std::int64_t batch_size, torch::Device device,
+                                   models::Precision precision,
                                    const std::function<void()>& after_batch) {
   const torch::NoGradGuard no_grad;
   network.eval();
   std::vector<std::size_t> rows;
-  for (const Example& example : examples) rows.push_back(example.row);
+  for (const data::Example& example : examples) rows.push_back(example.row);
   models::BatchLoader loader(
       source, models::make_batches(rows, static_cast<std::size_t>(batch_size)), device);
   std::vector<double> scores;
@@ -83,7 +84,7 @@ std::vector<double> score_examples(models::Network& network, const models::Volum
   return scores;
 }
 
-double fill_validation(EpochRow& row, const std::vector<Example>& examples,
+double fill_validation(EpochRow& row, const std::vector<data::Example>& examples,
                        const std::vector<double>& scores, const LossOptions& options,
                        double tukey_scale) {
   row.validation_loss = row.validation_mae = row.validation_pearson = row.validation_icc2 =

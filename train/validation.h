@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "core/log.h"
+#include "data/cohort/examples.h"
 #include "models/cohort_tensors.h"
 #include "models/network.h"
 #include "models/precision.h"
 #include "models/torch.h"
 #include "train/checkpoint.h"
-#include "train/examples.h"
 #include "train/options.h"
 
 namespace epvs::train {
@@ -30,18 +30,19 @@ struct ValidationMetrics {
 ValidationMetrics validation_metrics(const std::vector<double>& scores,
                                      const std::vector<double>& labels);
 
-std::vector<double> labels_of(const std::vector<Example>& examples);
+std::vector<double> labels_of(const std::vector<data::Example>& examples);
 
 /// Scores of these scans, `batch_size` at a time, without gradients, in `precision`. `after_batch`
 /// is called after each batch and may throw. Leaves the network in training mode.
 std::vector<double> score_examples(models::Network& network, const models::VolumeSource& source,
-                                   const std::vector<Example>& examples, std::int64_t batch_size,
-                                   torch::Device device, models::Precision precision,
+                                   const std::vector<data::Example>& examples,
+                                   std::int64_t batch_size, torch::Device device,
+                                   models::Precision precision,
                                    const std::function<void()>& after_batch);
 
 /// Fills the validation figures of `row` from scores of `examples`; NaN where there are none.
 /// Returns the SD of the labels. Throws core::RunError naming a score that is not finite.
-double fill_validation(EpochRow& row, const std::vector<Example>& examples,
+double fill_validation(EpochRow& row, const std::vector<data::Example>& examples,
                        const std::vector<double>& scores, const LossOptions& loss,
                        double tukey_scale);
 

@@ -25,6 +25,7 @@ constexpr CommandLineEntry kCommands[] = {
     {"split", "participants to training, validation and test sets"},
     {"train", "trains a network on visual scores"},
     {"infer", "scores, attention maps and detections of a trained network"},
+    {"baseline", "scores of simpler methods, to compare a network with"},
     {"eval", "agreement, comparison and association statistics of scores tables"},
     {"experiment", "the tables and figures of the papers, step by step"},
     {"export", "a trained network as TorchScript or ONNX"},

@@ -176,6 +176,7 @@ class PrintedCommandsRun : public testing::Test {
       std::replace(words.begin(), words.end(), std::string("80"), std::string("2"));
       std::replace(words.begin(), words.end(), std::string("32"), std::string("1"));
     }
+    if (words[0] == "baseline") words.insert(words.end(), {"--trees", "5", "--words", "4"});
     // The phantom is a box around the basal ganglia.
     if (words[0] == "implant") {
       std::replace(words.begin(), words.end(), std::string("cso"), std::string("bg"));
@@ -205,7 +206,8 @@ TEST_F(PrintedCommandsRun, OnATinyPhantom) {
                                                                  {"train", 7},
                                                                  {"infer", 4},
                                                                  {"inspect", 3},
-                                                                 {"implant", 1}}) {
+                                                                 {"implant", 1},
+                                                                 {"baseline", 2}}) {
     if (!is_in_build(command)) continue;
     EXPECT_GE(ran[command], least) << command;
   }
@@ -222,6 +224,7 @@ TEST_F(PrintedCommandsRun, ExperimentsOnAPhantom) {
        "sigma_voxels=1"});
   const std::map<std::string, std::vector<std::string>> inputs = {
       {"demo", {}},
+      {"media2019-table-1", {}},
       {"finetune", {}},
       {"media2019-table-3",
        {"cohort=p1.h5", "scores=visual.tsv", "train=5", "validation=1", "test=2", "padding=same"}},

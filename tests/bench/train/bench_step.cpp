@@ -104,7 +104,7 @@ int main(int argc, char** argv) {
   train::TrainingStep step(*network, *optimizer, recipe, {0.5, 0.5, 0.5}, device, group);
   const auto [z, y, x] = recipe.network.input_zyx;
   const torch::Tensor volume = torch::rand({1, 1, z, y, x}).to(device);
-  train::Example example;
+  data::Example example;
   example.participant_id = "sub-1";
   example.label = 7;
   if (what == "optimizer") step.add_batch(volume, {&example}, 1.0, {});

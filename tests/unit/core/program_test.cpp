@@ -91,7 +91,7 @@ TEST(Program, AMissingProgramIsAnErrorWithTheHint) {
 
 TEST(Program, StopSignalsArePassedOnOnce) {
   const tests::TemporaryFolder folder;
-  ProgramCall call = shell("trap 'echo got >> log; exit 9' INT; echo up > up; sleep 20 & wait");
+  ProgramCall call = shell("trap 'echo got >> log; exit 9' INT; echo up > up; sleep 3 & wait");
   call.working_folder = folder.path();
   const StopSignals signals;
   const std::jthread sender([&] {

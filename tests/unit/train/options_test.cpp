@@ -6,10 +6,10 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "data/cohort/examples.h"
 #include "tests/support/test_support.h"
 #include "tests/support/train_fixture.h"
 #include "train/checkpoint.h"
-#include "train/examples.h"
 #include "train/optimizer.h"
 #include "train/validation.h"
 
@@ -112,15 +112,15 @@ TEST(Examples, JoinLabelsRegionsAndSplits) {
     table.add_row({"sub-0" + std::to_string(i), "cso", "100"});
     table.add_row({"sub-0" + std::to_string(i), "bg", std::to_string(i)});
   }
-  const Examples examples =
-      collect_examples(cohort, "bg", core::ScoresTable::from_table(table), "rater1", splits, 0, 0);
+  const data::Examples examples = data::collect_examples(
+      cohort, "bg", core::ScoresTable::from_table(table), "rater1", splits, 0, 0);
   ASSERT_EQ(examples.train.size(), 6U);
   EXPECT_EQ(examples.train[2].participant_id, "sub-03");
   EXPECT_EQ(examples.train[2].label, 3.0) << "the row of the region is taken";
   EXPECT_DOUBLE_EQ(examples.mean_label(), 3.5);
   ASSERT_EQ(examples.test.size(), 1U);
   EXPECT_TRUE(std::isnan(examples.test[0].label)) << "test scans need no label";
-  Examples changed = examples;
+  data::Examples changed = examples;
   changed.train[0].label += 1;
   EXPECT_NE(changed.fingerprint(), examples.fingerprint());
 }
@@ -129,9 +129,9 @@ TEST(Examples, RegionIsTheOnlyOneOrNamed) {
   const TemporaryFolder folder;
   write_tiny_cohort(folder.path(), 4);
   const data::CohortReader cohort(folder / "cohort.h5");
-  EXPECT_EQ(choose_region(cohort, ""), "bg");
-  EXPECT_EQ(choose_region(cohort, "bg"), "bg");
-  expect_error<core::UsageError>([&] { choose_region(cohort, "bgg"); }, {"'bgg'", "bg"});
+  EXPECT_EQ(data::choose_region(cohort, ""), "bg");
+  EXPECT_EQ(data::choose_region(cohort, "bg"), "bg");
+  expect_error<core::UsageError>([&] { data::choose_region(cohort, "bgg"); }, {"'bgg'", "bg"});
 }
 
 TEST(Examples, SeveralScansNeedSessions) {
@@ -154,15 +154,15 @@ TEST(Examples, SeveralScansNeedSessions) {
   without.add_row({"sub-01", "4"});
   expect_error<core::InputError>(
       [&] {
-        collect_examples(cohort, "bg", core::ScoresTable::from_table(without), "rater1", splits, 0,
-                         0);
+        data::collect_examples(cohort, "bg", core::ScoresTable::from_table(without), "rater1",
+                               splits, 0, 0);
       },
       {"no session_id", "sub-01 has 2 scans"});
   core::Table with({"participant_id", "session_id", "rater1"});
   with.add_row({"sub-01", "ses-2", "7"});
   with.add_row({"sub-01", "ses-1", "4"});
-  const Examples examples =
-      collect_examples(cohort, "bg", core::ScoresTable::from_table(with), "rater1", splits, 0, 0);
+  const data::Examples examples = data::collect_examples(
+      cohort, "bg", core::ScoresTable::from_table(with), "rater1", splits, 0, 0);
   ASSERT_EQ(examples.train.size(), 2U);
   EXPECT_EQ(examples.train[0].label, 4.0);
   EXPECT_EQ(examples.train[1].label, 7.0);

@@ -148,7 +148,7 @@ class OutputFit : public ::testing::TestWithParam<models::Architecture> {
     options.input_zyx = {8, 8, 8};
     network_ = models::make_network(options, 5);
     for (std::size_t row = 0; row < 14; ++row) {
-      Example example;
+      data::Example example;
       example.participant_id = "sub-" + std::to_string(row);
       example.row = 13 - row;
       examples_.push_back(example);
@@ -167,7 +167,7 @@ class OutputFit : public ::testing::TestWithParam<models::Architecture> {
   }
   torch::Tensor volumes_;
   std::shared_ptr<models::Network> network_;
-  std::vector<Example> examples_;
+  std::vector<data::Example> examples_;
   std::vector<double> labels_;
 };
 

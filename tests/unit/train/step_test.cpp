@@ -34,8 +34,8 @@ Tensor volumes_of(std::int64_t n) {
   return torch::empty({n, 1, 6, 8, 10}).uniform_(0.0, 1.0, generator);
 }
 
-std::vector<Example> examples_of(std::size_t n) {
-  std::vector<Example> examples(n);
+std::vector<data::Example> examples_of(std::size_t n) {
+  std::vector<data::Example> examples(n);
   for (std::size_t i = 0; i < n; ++i) {
     examples[i].participant_id = "sub-" + std::to_string(i);
     examples[i].row = i;
@@ -54,8 +54,8 @@ struct Parts {
 
   TrainingStep::Outcome add(std::int64_t n, const TrainingStep::Moment& moment = {}) {
     examples = examples_of(static_cast<std::size_t>(n));
-    std::vector<const Example*> pointers;
-    for (const Example& example : examples) pointers.push_back(&example);
+    std::vector<const data::Example*> pointers;
+    for (const data::Example& example : examples) pointers.push_back(&example);
     return step.add_batch(volumes_of(n), pointers, 1.0, moment);
   }
   std::vector<Tensor> gradients() const {
@@ -69,7 +69,7 @@ struct Parts {
   std::shared_ptr<models::Network> network;
   std::unique_ptr<Optimizer> optimizer;
   TrainingStep step;
-  std::vector<Example> examples;
+  std::vector<data::Example> examples;
 };
 
 TEST(TrainingStepTest, Bf16KeepsWeightsAndGradientsInFloat32) {
@@ -95,10 +95,10 @@ TEST(TrainingStepTest, Bf16LearnsToCount) {
   constexpr double kVariance = 8.25;  // of 0 ... 9
   at::Generator generator = at::detail::createCPUGenerator(9);
   Tensor volumes = torch::empty({kScans, 1, 8, 12, 20}).normal_(0.3, 0.02, generator);
-  std::vector<Example> examples = examples_of(kScans);
-  std::vector<const Example*> pointers;
+  std::vector<data::Example> examples = examples_of(kScans);
+  std::vector<const data::Example*> pointers;
   for (std::int64_t i = 0; i < kScans; ++i) {
-    Example& example = examples[static_cast<std::size_t>(i)];
+    data::Example& example = examples[static_cast<std::size_t>(i)];
     example.label = static_cast<double>(i);
     pointers.push_back(&example);
     for (std::int64_t spot = 0; spot < i; ++spot) {

@@ -10,7 +10,7 @@
 #include "core/splits.h"
 #include "data/cohort/cohort.h"
 
-namespace epvs::train {
+namespace epvs::data {
 
 /// One scan with its label.
 struct Example {
@@ -39,13 +39,13 @@ struct Examples {
 
 /// The region to train on: `wanted`, or the cohort's only region when it is empty. Throws
 /// core::UsageError naming the regions.
-std::string choose_region(const data::CohortReader& cohort, const std::string& wanted);
+std::string choose_region(const CohortReader& cohort, const std::string& wanted);
 
 /// Joins by participant, session (where the table has sessions) and region (where it has regions).
 /// Throws core::InputError: a participant of the split is not in the cohort (all are named); a
 /// train or validation scan has no label (all are named); a table without sessions for a
 /// participant with several scans.
-Examples collect_examples(const data::CohortReader& cohort, const std::string& region,
+Examples collect_examples(const CohortReader& cohort, const std::string& region,
                           const core::ScoresTable& scores, const std::string& target,
                           const core::Splits& splits, int repeat, int fold);
 
@@ -53,4 +53,4 @@ Examples collect_examples(const data::CohortReader& cohort, const std::string& r
 /// fractional, warns when all are equal.
 void describe_examples(const Examples& examples, core::Log& log);
 
-}  // namespace epvs::train
+}  // namespace epvs::data

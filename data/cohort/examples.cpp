@@ -1,4 +1,4 @@
-#include "train/examples.h"
+#include "data/cohort/examples.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include "core/scores.h"
 #include "core/text.h"
 
-namespace epvs::train {
+namespace epvs::data {
 
 namespace {
 
@@ -82,7 +82,7 @@ std::string Examples::fingerprint() const {
   return core::sha256_text(text);
 }
 
-std::string choose_region(const data::CohortReader& cohort, const std::string& wanted) {
+std::string choose_region(const CohortReader& cohort, const std::string& wanted) {
   const std::vector<std::string> regions = cohort.regions();
   if (!wanted.empty()) {
     if (std::find(regions.begin(), regions.end(), wanted) != regions.end()) return wanted;
@@ -94,13 +94,13 @@ std::string choose_region(const data::CohortReader& cohort, const std::string& w
       "choose one with --region NAME; several regions are several trainings");
 }
 
-Examples collect_examples(const data::CohortReader& cohort, const std::string& region,
+Examples collect_examples(const CohortReader& cohort, const std::string& region,
                           const core::ScoresTable& scores, const std::string& target,
                           const core::Splits& splits, int repeat, int fold) {
   Examples examples{region, target, repeat, fold, {}, {}, {}};
   const Labels labels(scores, target, region, repeat, fold);
   std::multimap<std::string, std::size_t> rows;
-  const std::vector<data::CohortRow>& cohort_rows = cohort.rows(region);
+  const std::vector<CohortRow>& cohort_rows = cohort.rows(region);
   for (std::size_t i = 0; i < cohort_rows.size(); ++i) {
     rows.emplace(cohort_rows[i].participant_id, i);
   }
@@ -118,7 +118,7 @@ Examples collect_examples(const data::CohortReader& cohort, const std::string& r
             "add the column session_id to the table of scores");
       }
       for (auto i = begin; i != end; ++i) {
-        const data::CohortRow& row = cohort_rows[i->second];
+        const CohortRow& row = cohort_rows[i->second];
         Example example{participant, row.session_id, i->second,
                         labels.find(participant, row.session_id)};
         if (split != core::Split::kTest && std::isnan(example.label))
@@ -175,4 +175,4 @@ void describe_examples(const Examples& examples, core::Log& log) {
   }
 }
 
-}  // namespace epvs::train
+}  // namespace epvs::data
