@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <ostream>
 
 #include "core/error.h"
 #include "models/network.h"
@@ -23,6 +24,10 @@ struct Case {
   std::string name;
   NetworkOptions options;
 };
+/// The name of a test in ctest's lists.
+std::ostream& operator<<(std::ostream& out, const Case& one) {
+  return out << one.name;
+}
 
 std::vector<Case> cases() {
   std::vector<Case> all;
