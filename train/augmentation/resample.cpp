@@ -125,8 +125,9 @@ torch::Tensor resample(const torch::Tensor& volume, const Eigen::Matrix<double, 
     float* out = result.data_ptr<float>() + channel * voxels;
     at::parallel_for(0, size[2], 1, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t row = first * size[1]; row < last * size[1]; ++row) {
-        const Eigen::Vector4d start(0, static_cast<double>(row % size[1]),
-                                    static_cast<double>(row / size[1]), 1);
+        const std::int64_t z = row / size[1];
+        const Eigen::Vector4d start(0, static_cast<double>(row - z * size[1]),
+                                    static_cast<double>(z), 1);
         const Eigen::Vector3d place = box.inside(source_of * start);
         const auto [begin, end] = box.range(place, step, size[0]);
         for (std::int64_t x = begin; x < end; ++x) {
