@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <optional>
 #include <set>
 
 #include "core/error.h"
@@ -302,7 +301,9 @@ void BaselineCommand::run(core::Context& context) {
     if (!in_this_build(method)) {
       throw core::UsageError(
           "the method " + core::to_text(method) + " is not in this build",
-          method == Baseline::kSift ? "it needs OpenCV (Debian: libopencv-dev)" : "it needs ITK");
+          method == Baseline::kSift
+              ? "it needs OpenCV (Debian: libopencv-features2d-dev, libopencv-ml-dev)"
+              : "it needs ITK");
     }
   }
   Job job(*this, context);
